@@ -1,0 +1,1 @@
+"""The process: settings, wiring, scheduler, signals, systemd, logs."""

@@ -1,0 +1,1 @@
+"""The only SQL: tables, migrations, and one module per subject. Table objects do not leave it."""

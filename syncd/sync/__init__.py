@@ -1,0 +1,1 @@
+"""The work between a ticketing system and the store: polling, backfill, links."""

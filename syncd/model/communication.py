@@ -1,7 +1,7 @@
 """The contract of `PUT /v1/communications/{customerId}/threads/{threadId}`: its body, its enums, its limits."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -79,11 +79,19 @@ class Message:
 def zoned_text(instant: datetime, zone: ZoneInfo) -> str:
     """Return an instant as the contract writes it: `2022-06-22T08:00:00.000+02:00[Europe/Berlin]`.
 
-    The offset tells the two hours apart that a zone repeats in autumn.
+    The offset tells the two hours apart that a zone repeats in autumn. Where the zone's time cannot be written so
+    (before about 1900 offsets had seconds, and the calendar ends), the same instant is written in UTC.
     """
     if instant.tzinfo is None:
         raise ValueError("an instant without a zone cannot be written as a zoned time")
-    local = instant.astimezone(UTC).astimezone(zone)
+    utc = instant.astimezone(UTC)
+    try:
+        local = utc.astimezone(zone)
+    except OverflowError:
+        local = utc
+    offset = local.utcoffset()
+    if local is utc or (offset is not None and offset % timedelta(minutes=1)):
+        return f"{utc.isoformat(timespec='milliseconds')}[UTC]"
     return f"{local.isoformat(timespec='milliseconds')}[{zone.key}]"
 
 

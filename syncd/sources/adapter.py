@@ -195,6 +195,13 @@ class Adapter(ABC, Generic[ConfigT]):
         Raises PauseSystem when the credentials are refused, or when the vendor answers as to an anonymous caller.
         """
 
+    async def available(self) -> frozenset[Capability]:
+        """Tell which of the declared capabilities the signed-in account may use; the core asks once after `check`.
+
+        Override it where a capability hangs on the account's permissions. Never more than `capabilities`.
+        """
+        return self.capabilities
+
     @abstractmethod
     async def resolve(self, ref: TicketRef) -> Ticket:
         """Find a ticket by its number or link.

@@ -1,0 +1,251 @@
+"""One attempt: from a due head to a recorded outcome. What is uncertain is recorded as such.
+
+The order is the promise. The row is `sending` on disk before a byte may leave; the outcome is on disk before the
+thread's next delivery may start; a commit that is not acknowledged counts as not done before sending, and is done
+again after it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import orjson
+from loguru import logger
+
+from syncd.delivery.api import OpenApi
+from syncd.delivery.decide import Next, Verdict, decide, judge
+from syncd.model.clock import Clock
+from syncd.model.communication import thread_update
+from syncd.model.delivery import THREAD_RETRY, DeliveryState, Evidence, Outcome, Reached, retry_delay
+from syncd.model.errors import StoreError
+from syncd.model.policy import ApiPolicy
+from syncd.store import health, outbox
+from syncd.store.database import Connection, Database
+from syncd.store.high_water import HighWater
+from syncd.store.outbox import Outgoing, Record
+
+COMMIT_AGAIN_SECONDS = 1.0
+STALE_AFTER = timedelta(minutes=10)
+NOTE_SUCCESS_EVERY = timedelta(seconds=30)
+
+
+class NotAcknowledged(Exception):
+    """Nothing may be sent: the row is not `sending` on disk, or no longer to be sent."""
+
+
+class Gate(Protocol):
+    """The dispatcher's say at the very last moment before a body may leave."""
+
+    async def pass_or_refuse(self) -> None:
+        """Wait for the pace and count the request.
+
+        Raises:
+            NotAcknowledged: nothing may be sent now.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Sender:
+    """What sending needs, for one api."""
+
+    policy: ApiPolicy
+    api: OpenApi
+    database: Database
+    clock: Clock
+    worker: str
+    high_water: HighWater
+    refresh: Callable[[Outgoing], Awaitable[float | None]]
+    jitter: Callable[[], float]
+    uncommitted: int = 0
+    success_noted_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt on its way. `sent_at` is monotonic, set when the body was about to leave."""
+
+    sender: Sender
+    gate: Gate
+    trial: bool = False
+    sent_at: float | None = None
+    _marking: "asyncio.Task[int | None] | None" = field(default=None)
+
+    async def run(self, delivery_id: int) -> Verdict | None:
+        """Send a due delivery; return the verdict, None if it was not to be sent after all."""
+        outgoing = await self._ready(delivery_id)
+        if outgoing is None:
+            return None
+        policy = self.sender.policy
+        body = orjson.dumps(thread_update(outgoing.message, outgoing.status, policy.zone))
+
+        async def before_body() -> None:
+            await self._mark(outgoing)
+
+        try:
+            evidence = await self.sender.api.put(outgoing.thread, body, before_body)
+        except NotAcknowledged:
+            await self._unmark(outgoing)
+            return None
+        verdict = judge(evidence, outgoing.thread, policy.on_500)
+        following = decide(verdict, failures=outgoing.failures, doubts=outgoing.doubts, policy=policy.in_doubt)
+        await self._record(outgoing, evidence, verdict, following)
+        _log(outgoing, evidence, verdict, following)
+        return verdict
+
+    async def _ready(self, delivery_id: int) -> Outgoing | None:
+        """Return the delivery if it may be sent now; what has waited long is read again first."""
+        sender = self.sender
+        outgoing = await sender.database.read(lambda connection: outbox.find_outgoing(connection, delivery_id))
+        if outgoing is None or outgoing.reply_id is None:
+            return outgoing
+        now = sender.clock.now()
+        if now - outgoing.read_at <= STALE_AFTER:
+            return outgoing
+        wait_seconds = await sender.refresh(outgoing)
+        if wait_seconds is not None:
+            until = now + timedelta(seconds=wait_seconds)
+            await sender.database.write(
+                lambda connection: outbox.postpone(connection, delivery_id, outgoing.thread_key, until)
+            )
+            return None
+        return await sender.database.read(lambda connection: outbox.find_outgoing(connection, delivery_id))
+
+    async def _mark(self, outgoing: Outgoing) -> None:
+        """Commit `sending`. Whoever cancels this cannot cancel the commit, only not learn of it."""
+        await self.gate.pass_or_refuse()
+        self._marking = asyncio.create_task(self._write_mark(outgoing), name="mark sending")
+        attempt_id = await asyncio.shield(self._marking)
+        if attempt_id is None:
+            raise NotAcknowledged
+        self.sent_at = self.sender.clock.monotonic()
+
+    async def _write_mark(self, outgoing: Outgoing) -> int | None:
+        sender = self.sender
+        now = sender.clock.now()
+        try:
+            attempt_id = await sender.database.write(
+                lambda connection: outbox.mark_sending(connection, outgoing, now, sender.worker, trial=self.trial)
+            )
+            if attempt_id is not None:
+                sender.high_water.note(attempt_id)
+        except (StoreError, OSError):
+            return None
+        return attempt_id
+
+    async def _unmark(self, outgoing: Outgoing) -> None:
+        """Take back a mark whose commit was not acknowledged, in case it was kept: nothing was sent."""
+        if self._marking is None:
+            return
+        await self._marking
+
+        def unmark(connection: Connection) -> None:
+            attempt_id = outbox.find_open_attempt(connection, outgoing.delivery_id, self.sender.worker)
+            if attempt_id is not None:
+                record = _unsent(outgoing, attempt_id, "nothing was sent: the mark was not acknowledged")
+                outbox.record(connection, record, self.sender.clock.now())
+
+        await self._commit(unmark)
+
+    async def _record(self, outgoing: Outgoing, evidence: Evidence, verdict: Verdict, following: Next) -> None:
+        """Commit the outcome, however long that takes; the api starts nothing meanwhile."""
+        attempt_id = None if self._marking is None else await self._marking
+        now = self.sender.clock.now()
+
+        def record(connection: Connection) -> None:
+            opened = attempt_id
+            if opened is None:
+                # Nothing was marked: it failed before a connection was there. The attempt is a row all the same.
+                opened = outbox.open_unsent(connection, outgoing, now, self.sender.worker)
+            result = self._result(opened, outgoing, evidence, verdict, following, now)
+            if outbox.record(connection, result, now) and verdict.outcome is Outcome.DELIVERED:
+                self._note_success(connection, now)
+
+        await self._commit(record)
+
+    def _note_success(self, connection: Connection, now: datetime) -> None:
+        noted = self.sender.success_noted_at
+        if noted is None or now - noted > NOTE_SUCCESS_EVERY or now < noted:
+            health.note_success(connection, self.sender.policy.name, now)
+            self.sender.success_noted_at = now
+
+    async def _commit(self, operation: Callable[[Connection], None]) -> None:
+        sender = self.sender
+        sender.uncommitted += 1
+        try:
+            while True:
+                try:
+                    await sender.database.write(operation)
+                except StoreError as error:
+                    logger.bind(api=sender.policy.name).error("outcome is not stored yet; tried again: {}", error)
+                    await sender.clock.sleep(COMMIT_AGAIN_SECONDS)
+                else:
+                    return
+        finally:
+            sender.uncommitted -= 1
+
+    def _result(
+        self, attempt_id: int, outgoing: Outgoing, evidence: Evidence, verdict: Verdict, following: Next, now: datetime
+    ) -> Record:
+        error = verdict.error
+        due_at = None
+        if following.retry_after is not None:
+            due_at = now + following.retry_after * (1.0 + self.sender.jitter())
+        retry_at = None
+        if following.suspends_thread:
+            retry_at = now + retry_delay(THREAD_RETRY, outgoing.refusals + 1)
+        return Record(
+            attempt_id=attempt_id,
+            delivery_id=outgoing.delivery_id,
+            thread_key=outgoing.thread_key,
+            reached=evidence.reached,
+            outcome=verdict.outcome,
+            state=following.state,
+            reason=following.reason,
+            http_status=evidence.status,
+            error_text=None if verdict.outcome is Outcome.DELIVERED and not verdict.flags else verdict.message,
+            error_code=None if error is None else error.code,
+            trace_id=None if error is None else error.trace_id,
+            duration_ms=round(evidence.duration_seconds * 1000),
+            request_bytes=evidence.request_bytes,
+            answer_bytes=len(evidence.body),
+            communication_id=verdict.communication_id,
+            flags=verdict.flags,
+            due_at=due_at,
+            counts_as_failure=following.counts_as_failure,
+            thread_retry_at=retry_at,
+        )
+
+
+def _unsent(outgoing: Outgoing, attempt_id: int, text: str) -> Record:
+    return Record(
+        attempt_id=attempt_id,
+        delivery_id=outgoing.delivery_id,
+        thread_key=outgoing.thread_key,
+        reached=Reached.CONNECTED,
+        outcome=Outcome.NOT_SENT,
+        state=DeliveryState.PENDING,
+        reason=text,
+        error_text=text,
+    )
+
+
+def _log(outgoing: Outgoing, evidence: Evidence, verdict: Verdict, following: Next) -> None:
+    bound = logger.bind(
+        api=outgoing.thread.api,
+        system=outgoing.system,
+        ticket=outgoing.ticket_number,
+        reply=outgoing.reply_id,
+        delivery=outgoing.delivery_id,
+        attempt=outgoing.attempts + 1,
+        kind=outgoing.kind.value,
+        outcome=verdict.outcome.value,
+        state=following.state.value,
+        status=evidence.status,
+        communication_id=verdict.communication_id,
+        milliseconds=round(evidence.duration_seconds * 1000),
+    )
+    level = "INFO" if verdict.outcome is Outcome.DELIVERED and not verdict.flags else "WARNING"
+    bound.log(level, "delivery attempted")

@@ -1,0 +1,300 @@
+"""The dispatcher of one api: which delivery starts when, as pace, health and pauses allow.
+
+It knows due heads and finished attempts. What an attempt is stands in attempt.py, what follows from its outcome in
+decide.py and health.py.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from loguru import logger
+
+from syncd.delivery.api import KeyState
+from syncd.delivery.attempt import Attempt, NotAcknowledged, Sender
+from syncd.delivery.decide import Verdict
+from syncd.delivery.health import Health
+from syncd.model.delivery import Outcome
+from syncd.model.errors import StoreError
+from syncd.model.health import ApiState, PauseCause
+from syncd.model.pace import Pace
+from syncd.model.policy import Mode, Order
+from syncd.store import health as stored_health
+from syncd.store import outbox
+from syncd.store.database import Connection, Operation
+from syncd.store.outbox import Head
+
+TICK_SECONDS = 1.0
+PROBE_EVERY = timedelta(seconds=30)
+TRIAL_EVERY = timedelta(minutes=5)
+HEADS_AT_ONCE = 64
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """Sends what is due at one api until it is stopped. One task runs it; attempts are tasks of their own."""
+
+    sender: Sender
+    allowed: asyncio.Event
+    health: Health = field(init=False)
+    pace: Pace = field(init=False)
+    progressed_at: float = field(init=False)
+    state: ApiState = field(init=False)
+    idle: bool = True
+    _heads: deque[Head] = field(default_factory=deque)
+    _running: dict[int, tuple[Attempt, asyncio.Task[None]]] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _starting: int = 0
+    _stopping: bool = False
+    _tried: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Begin with an empty bucket and a careful number of requests at once."""
+        now = self.sender.clock.monotonic()
+        self.health = Health(self.sender.policy.in_flight)
+        self.pace = Pace.starting_at(now, self.sender.policy.requests_per_minute)
+        self.progressed_at = now
+        self.state = ApiState(self.name)
+
+    @property
+    def name(self) -> str:
+        """Return the api's name."""
+        return self.sender.policy.name
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many attempts are under way."""
+        return len(self._running)
+
+    @property
+    def stopping(self) -> bool:
+        """Say whether nothing more may start."""
+        return self._stopping
+
+    def started(self) -> None:
+        """Count one start less: its request has been counted by the pace, or there will be none."""
+        self._starting -= 1
+
+    def wake(self) -> None:
+        """Say that something may be due; costs nothing if nothing is."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send what is due until stopped; failures of the database are waited out."""
+        while not self._stopping:
+            try:
+                wait_seconds = await self._step()
+            except StoreError as error:
+                logger.bind(api=self.name).error("nothing is sent: {}", error)
+                wait_seconds = 5.0
+            self.progressed_at = self.sender.clock.monotonic()
+            await self._pause(wait_seconds)
+
+    async def stop(self) -> None:
+        """Start nothing more and wait for what is on the wire and its outcome."""
+        self._stopping = True
+        self._wake.set()
+        while self._running:
+            await asyncio.gather(*(task for _, task in self._running.values()), return_exceptions=True)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def _step(self) -> float:
+        """Start what may start; return how long until another look."""
+        now = self.sender.clock.now()
+        self.state = await self.sender.database.read(lambda c: stored_health.get_api(c, self.name))
+        self._heed_throttle(now)
+        if self.state.paused_cause is not None:
+            return await self._paused(self.state, now)
+        if self.sender.policy.mode is Mode.HOLD and self.state.released_at is None:
+            self.idle = True
+            return TICK_SECONDS
+        return await self._start_due(now)
+
+    def _heed_throttle(self, now: datetime) -> None:
+        """Go on waiting where an earlier process was throttled."""
+        if self.state.throttled_until is not None and self.state.throttled_until > now:
+            left = (self.state.throttled_until - now).total_seconds()
+            monotonic = self.sender.clock.monotonic()
+            self.health.throttled_until = max(self.health.throttled_until, monotonic + min(left, 3600.0))
+
+    async def _start_due(self, now: datetime) -> float:
+        while not self._stopping:
+            wait_seconds = self._blocked_seconds()
+            if wait_seconds is not None:
+                return wait_seconds
+            head = await self._next_head(now)
+            self.idle = head is None and not self._running
+            if head is None:
+                return await self._until_due(now)
+            self._start(head, trial=False)
+        return TICK_SECONDS
+
+    def _blocked_seconds(self) -> float | None:
+        """Return how long nothing may start, None if something may."""
+        now = self.sender.clock.monotonic()
+        if not self.allowed.is_set() or self.sender.uncommitted:
+            return TICK_SECONDS
+        wait_seconds = self.health.wait_seconds(now)
+        if wait_seconds > 0:
+            return wait_seconds
+        sent = [attempt.sent_at for attempt, _ in self._running.values() if attempt.sent_at is not None]
+        if not self.health.may_start(self.in_flight, min(sent, default=None), now):
+            return TICK_SECONDS
+        wait_seconds = self.pace.wait_seconds(now, self._starting + 1)
+        return wait_seconds if wait_seconds > 0 else None
+
+    async def _next_head(self, now: datetime) -> Head | None:
+        while self._heads:
+            head = self._heads.popleft()
+            if head.thread_key not in self._running:
+                return head
+        limit = HEADS_AT_ONCE + self.in_flight
+        due = await self.sender.database.read(lambda c: outbox.due_heads(c, self.name, now, limit))
+        self._heads.extend(head for head in due if head.thread_key not in self._running)
+        return self._heads.popleft() if self._heads else None
+
+    async def _until_due(self, now: datetime) -> float:
+        due_at = await self.sender.database.read(lambda c: outbox.find_next_due(c, self.name))
+        if due_at is None or due_at <= now:
+            return TICK_SECONDS
+        return min(max((due_at - now).total_seconds(), 0.01), TICK_SECONDS)
+
+    def _start(self, head: Head, *, trial: bool) -> None:
+        gate = _Gate(self)
+        attempt = Attempt(self.sender, gate, trial=trial)
+        self._starting += 1
+        task = asyncio.create_task(self._attempt(attempt, gate, head), name=f"deliver {head.delivery_id}")
+        self._running[head.thread_key] = (attempt, task)
+
+    async def _attempt(self, attempt: Attempt, gate: "_Gate", head: Head) -> None:
+        try:
+            if self.sender.policy.order is Order.STRICT and await self._held_back(head):
+                return
+            verdict = await attempt.run(head.delivery_id)
+            if verdict is not None:
+                await self._learn(verdict, head.thread_key, trial=attempt.trial)
+        except StoreError as error:
+            logger.bind(api=self.name, delivery=head.delivery_id).error("attempt not begun: {}", error)
+        except Exception as error:  # noqa: BLE001 - a bug in one attempt must not end the others
+            logger.bind(api=self.name, delivery=head.delivery_id).opt(exception=error).error("attempt failed")
+        finally:
+            gate.leave()
+            del self._running[head.thread_key]
+            self._wake.set()
+
+    async def _held_back(self, head: Head) -> bool:
+        def look(connection: Connection) -> bool:
+            if not outbox.is_held_back(connection, head.thread_key):
+                return False
+            outbox.withdraw_head(connection, head.thread_key)
+            return True
+
+        return await self.sender.database.write(look)
+
+    async def _learn(self, verdict: Verdict, thread_key: int, *, trial: bool) -> None:
+        now, monotonic = self.sender.clock.now(), self.sender.clock.monotonic()
+        self.health.learn(verdict.outcome, thread_key, monotonic, verdict.retry_after_seconds)
+        match verdict.outcome:
+            case Outcome.DELIVERED if trial:
+                await self._resume()
+            case Outcome.THROTTLED:
+                until = now + timedelta(seconds=self.health.throttled_until - monotonic)
+                await self._write(lambda c: stored_health.throttle_api(c, self.name, until))
+                logger.bind(api=self.name, until=until.isoformat()).warning("api throttled")
+            case Outcome.KEY_AT_FAULT:
+                await self._stop_sending(PauseCause.KEY, verdict.message, now + PROBE_EVERY)
+            case Outcome.NOT_THE_API:
+                await self._stop_sending(PauseCause.NOT_THE_API, verdict.message, None)
+            case Outcome.THREAD_AT_FAULT if trial or self._refuses_everyone:
+                refused = list({*self.health.refused, thread_key})
+                await self._write(lambda c: outbox.put_back(c, refused))
+                self.health.refused.clear()
+                await self._stop_sending(PauseCause.THREADS, verdict.message, now + TRIAL_EVERY)
+            case _:
+                pass
+
+    @property
+    def _refuses_everyone(self) -> bool:
+        return self.health.refuses_everyone or self.state.paused_cause is PauseCause.THREADS
+
+    async def _stop_sending(self, cause: PauseCause, reason: str, retry_at: datetime | None) -> None:
+        now = self.sender.clock.now()
+        await self._write(lambda c: stored_health.pause_api(c, self.name, cause, reason, now, retry_at))
+        self.state = replace(self.state, paused_cause=cause)
+        self._heads.clear()
+        logger.bind(api=self.name, cause=cause.value).error("api paused: {}", reason)
+
+    async def _resume(self) -> None:
+        await self._write(lambda c: stored_health.resume_api(c, self.name))
+        self.health.start_carefully()
+        self._tried.clear()
+        logger.bind(api=self.name).info("api resumed")
+
+    async def _write(self, operation: Operation[object]) -> None:
+        await self.sender.database.write(operation)
+
+    async def _paused(self, state: ApiState, now: datetime) -> float:
+        """Look whether a paused api has recovered: its key by HEAD, refused threads by one delivery now and then."""
+        self.idle = True
+        self._heads.clear()
+        self.health.limit = 1
+        if state.retry_at is None or state.retry_at > now or self._running:
+            return TICK_SECONDS
+        if state.paused_cause is PauseCause.KEY:
+            if await self.sender.api.probe() is KeyState.GOOD:
+                await self._resume()
+                return 0.0
+            await self._stop_sending(PauseCause.KEY, state.reason or "", now + PROBE_EVERY)
+        elif state.paused_cause is PauseCause.THREADS:
+            return await self._try_one(now)
+        return TICK_SECONDS
+
+    async def _try_one(self, now: datetime) -> float:
+        """Try one real delivery of a paused api, each time of another thread."""
+        due = await self.sender.database.read(lambda c: outbox.due_heads(c, self.name, now, HEADS_AT_ONCE))
+        fresh = [head for head in due if head.thread_key not in self._tried]
+        if not fresh:
+            self._tried.clear()
+            fresh = due
+        if fresh and self._blocked_seconds() is None:
+            self._tried.add(fresh[0].thread_key)
+            self._start(fresh[0], trial=True)
+        return TICK_SECONDS
+
+
+@dataclass(slots=True)
+class _Gate:
+    """The last moment before a body may leave: pace, throttle and stop are asked here."""
+
+    dispatcher: Dispatcher
+    starting: bool = True
+
+    def leave(self) -> None:
+        """Take no place among the starting ones any more."""
+        if self.starting:
+            self.starting = False
+            self.dispatcher.started()
+
+    async def pass_or_refuse(self) -> None:
+        """Wait for the pace and count the request."""
+        dispatcher = self.dispatcher
+        clock = dispatcher.sender.clock
+        while True:
+            now = clock.monotonic()
+            throttled = dispatcher.health.throttled_until > now
+            if dispatcher.stopping or throttled or not dispatcher.allowed.is_set():
+                raise NotAcknowledged
+            wait_seconds = dispatcher.pace.wait_seconds(now)
+            if wait_seconds <= 0:
+                break
+            await clock.sleep(min(wait_seconds, TICK_SECONDS))
+        dispatcher.pace.take(now)
+        self.leave()

@@ -1,0 +1,228 @@
+"""The lane of one system: a sweep when it is triggered, what commands ask for, a slice of the full sweep."""
+
+import asyncio
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from loguru import logger
+
+from syncd.model.errors import PauseSystem, RetryLater, StoreError
+from syncd.model.health import SystemState
+from syncd.sources.adapter import Capability
+from syncd.store import health, link_changes, links, requests
+from syncd.store.requests import Request, RequestKind, RequestState
+from syncd.sync import backfill, full_sweep, poll
+from syncd.sync.backfill import Progress, Wanted
+from syncd.sync.collect import System
+
+LONGEST_RETRY_SECONDS = 900.0
+PAUSED_RETRY = timedelta(minutes=5)
+REPORT_EVERY_SECONDS = 0.5
+FULL_SLICE = 25
+
+
+@dataclass(slots=True)
+class SystemLane:
+    """Polls one system. One task runs it; a backfill is a task of its own beside it."""
+
+    system: System
+    allowed: asyncio.Event
+    known_capabilities: frozenset[Capability] | None = None
+    progressed_at: float = 0.0
+    busy: bool = False
+    last_sweep: poll.Sweep | None = None
+    _trigger: asyncio.Event = field(default_factory=asyncio.Event)
+    _backfill: "asyncio.Task[None] | None" = None
+    _full: full_sweep.FullSweep | None = None
+    _stopping: bool = False
+
+    def __post_init__(self) -> None:
+        """Count progress from now."""
+        self.progressed_at = self.system.clock.monotonic()
+
+    def trigger(self) -> None:
+        """Sweep as soon as the one that runs has ended; several triggers are one."""
+        self._trigger.set()
+
+    async def run(self) -> None:
+        """Sweep whenever triggered, until cancelled; each step stores its own progress, so that costs nothing."""
+        try:
+            while not self._stopping:
+                await self._trigger.wait()
+                self._trigger.clear()
+                await self.turn()
+        finally:
+            await self._end_backfill()
+
+    async def _end_backfill(self) -> None:
+        if self._backfill is not None:
+            self._backfill.cancel()
+            await asyncio.gather(self._backfill, return_exceptions=True)
+
+    async def turn(self) -> bool:
+        """Make one sweep if it is due, and what was asked for; return whether the sweep went well."""
+        self.busy = True
+        try:
+            return await self._turn()
+        except StoreError as error:
+            logger.bind(system=self.system.name).error("sweep not made: {}", error)
+            return False
+        finally:
+            self.busy = False
+            self.progressed_at = self.system.clock.monotonic()
+
+    async def _turn(self) -> bool:
+        name, now = self.system.name, self.system.clock.now()
+        state = await self.system.database.read(lambda c: health.get_system(c, name))
+        asked = await self.system.database.read(lambda c: requests.open_requests(c, name))
+        polls = [request for request in asked if request.kind is RequestKind.POLL]
+        if not self.allowed.is_set() or not await self._may_sweep(state, polls):
+            return False
+        await self._make_due(polls)
+        failure = await self._sweep(state)
+        await self._answer(polls, failure)
+        if failure is None:
+            self._begin_backfill([request for request in asked if request.kind is RequestKind.BACKFILL])
+            await self._full_slice(state)
+        logger.bind(system=name).debug("turn ended, {} s", (self.system.clock.now() - now).total_seconds())
+        return failure is None
+
+    async def _may_sweep(self, state: SystemState, polls: list[Request]) -> bool:
+        if state.paused_by == health.PERSON:
+            await self._answer(polls, f"the system is paused: {state.reason}")
+            return False
+        waiting = state.retry_at is not None and state.retry_at > self.system.clock.now()
+        return bool(polls) or not waiting
+
+    async def _make_due(self, polls: list[Request]) -> None:
+        now = self.system.clock.now()
+        for request in polls:
+            await self.system.database.write(lambda c: requests.report(c, request.id, {}))  # noqa: B023 - awaited at once
+            numbers = request.arguments.get("tickets", [])
+            for number in numbers:
+                found = await self.system.database.read(
+                    lambda c: links.listed(c, system=self.system.name, ticket=number)  # noqa: B023 - awaited at once
+                )
+                ids = [link.id for link in found]
+                await self.system.database.write(lambda c: link_changes.mark_links_due(c, ids, now))  # noqa: B023
+
+    async def _sweep(self, state: SystemState) -> str | None:
+        """Make a sweep; return what failed, None if nothing did."""
+        system = self.system
+        began = system.clock.monotonic()
+        try:
+            async with asyncio.timeout(system.policy.sweep_deadline_seconds):
+                await self._learn_capabilities()
+                done = await poll.sweep(system)
+        except PauseSystem as error:
+            return await self._pause(str(error))
+        except RetryLater as error:
+            return await self._retry(state, str(error), error.wait_seconds)
+        except TimeoutError:
+            return await self._retry(state, f"no end after {system.policy.sweep_deadline_seconds:g} s", None)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug in an adapter fails its sweep, never the daemon
+            logger.bind(system=system.name).opt(exception=error).error("sweep failed")
+            return await self._retry(state, f"{type(error).__name__}; see the log", None)
+        self.last_sweep = done
+        now = system.clock.now()
+        await system.database.write(lambda c: health.note_sweep(c, system.name, now))
+        _log_sweep(system, done, system.clock.monotonic() - began)
+        return None
+
+    async def _learn_capabilities(self) -> None:
+        if self.known_capabilities is not None:
+            return
+        system = self.system
+        self.known_capabilities = await system.adapter.available()
+        system.has_feed = Capability.CHANGE_FEED in self.known_capabilities
+        if not system.has_feed:
+            now = system.clock.now()
+            closed_after = now - timedelta(days=system.policy.closed_watch_days)
+            await system.database.write(lambda c: link_changes.ensure_due(c, system.name, closed_after, now))
+
+    async def _pause(self, reason: str) -> str:
+        system, now = self.system, self.system.clock.now()
+        await system.database.write(
+            lambda c: health.pause_system(c, system.name, health.SYNCD, reason, now, now + PAUSED_RETRY)
+        )
+        logger.bind(system=system.name).error("system paused: {}", reason)
+        return reason
+
+    async def _retry(self, state: SystemState, reason: str, wait_seconds: float | None) -> str:
+        system, now = self.system, self.system.clock.now()
+        growing = min(system.policy.poll_seconds * 2 ** min(state.failures, 10), LONGEST_RETRY_SECONDS)
+        retry_at = now + timedelta(seconds=max(growing, wait_seconds or 0.0))
+        await system.database.write(lambda c: health.note_sweep_failure(c, system.name, reason, retry_at, now))
+        logger.bind(system=system.name, retry_at=retry_at.isoformat()).warning("sweep failed: {}", reason)
+        return reason
+
+    async def _answer(self, polls: list[Request], failure: str | None) -> None:
+        now = self.system.clock.now()
+        result: dict[str, Any] = {"failure": failure} if failure is not None else _counts(self.last_sweep)
+        ended = RequestState.DONE if failure is None else RequestState.FAILED
+        for request in polls:
+            await self.system.database.write(lambda c: requests.end(c, request.id, ended, result, now))  # noqa: B023
+
+    def _begin_backfill(self, asked: list[Request]) -> None:
+        if asked and (self._backfill is None or self._backfill.done()):
+            self._backfill = asyncio.create_task(self.run_backfill(asked[0]), name=f"backfill {self.system.name}")
+
+    async def run_backfill(self, request: Request) -> None:
+        """Carry out a backfill, reporting as it goes; what is stopped goes on at the next turn."""
+        system = self.system
+        reported_at = -REPORT_EVERY_SECONDS
+
+        async def report(progress: Progress) -> None:
+            nonlocal reported_at
+            now = system.clock.monotonic()
+            if now - reported_at >= REPORT_EVERY_SECONDS:
+                reported_at = now
+                await system.database.write(lambda c: requests.report(c, request.id, progress.as_dict()))
+
+        wanted = Wanted.from_arguments(request.arguments)
+        try:
+            done = await backfill.run_backfill(
+                system, wanted, report, request_id=request.id, stop=lambda: self._stopping
+            )
+        except (RetryLater, PauseSystem, StoreError) as error:
+            logger.bind(system=system.name, request=request.id).warning("backfill waits: {}", error)
+            return
+        now, state = system.clock.now(), RequestState.FAILED if done.failed else RequestState.DONE
+        await system.database.write(lambda c: requests.end(c, request.id, state, done.as_dict(), now))
+        logger.bind(system=system.name, request=request.id, **done.as_dict()).info("backfill ended")
+
+    async def _full_slice(self, state: SystemState) -> None:
+        """Go on with the full sweep, if one is due or under way, within its share of the budget."""
+        system, now = self.system, self.system.clock.now()
+        if state.last_full_sweep_at is None and self._full is None:
+            # A first one would only repeat what every link's first reading has just done.
+            await system.database.write(lambda c: health.note_full_sweep(c, system.name, now, 0, 0))
+            return
+        if self._full is None and full_sweep.is_due(state.last_full_sweep_at, now, system.policy.full_sweep_hours):
+            self._full = full_sweep.FullSweep(now)
+        if self._full is None:
+            return
+        try:
+            await full_sweep.sweep_slice(system, self._full, FULL_SLICE)
+        except (RetryLater, PauseSystem) as error:
+            logger.bind(system=system.name).warning("full sweep waits: {}", error)
+        if self._full.ended:
+            self._full = None
+
+
+def _counts(done: poll.Sweep | None) -> dict[str, Any]:
+    if done is None:
+        return {}
+    counts = {key: value for key, value in asdict(done).items() if key != "stored"}
+    stored = asdict(done.stored)
+    stored.pop("delivery_ids")
+    return counts | stored
+
+
+def _log_sweep(system: System, done: poll.Sweep, seconds: float) -> None:
+    counts = {key: value for key, value in _counts(done).items() if value}
+    level = "INFO" if counts.keys() - {"pages"} else "DEBUG"
+    logger.bind(system=system.name, milliseconds=round(seconds * 1000), **counts).log(level, "sweep ended")

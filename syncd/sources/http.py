@@ -1,0 +1,274 @@
+"""The HTTP that adapters are given: one vendor, signed, paced, patient, and suspicious of what comes back."""
+
+import asyncio
+import ssl
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import aiohttp
+
+from syncd import __version__
+from syncd.model.clock import Clock
+from syncd.model.errors import PauseSystem, RetryLater, UnexpectedAnswer
+from syncd.sources.adapter import Connection, Refused, Response, TokenAuthentication
+from syncd.sources.address import bare_path, host_in, parse_base_address
+from syncd.sources.authentication import signature_for
+from syncd.sources.budget import Budget
+from syncd.sources.excerpt import error_excerpt
+from syncd.sources.request import Params, Request, request_for
+from syncd.sources.retry import LONGEST_WAIT_SECONDS, RETRIED_STATUSES, RETRY_WAITS_SECONDS, asked_wait_seconds
+
+_PIECE_BYTES = 65_536
+_KEEPALIVE_SECONDS = 10.0
+
+
+class _ConnectionFailed(Exception):
+    """No whole answer arrived; for a read it is harmless to try again."""
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a request a second time by itself: tries are counted and paced here."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        reason = _reason(error)
+    raise _ConnectionFailed(reason)
+
+
+class VendorHttp:
+    """The `Http` of `syncd.sources.adapter` for one connection; see there for what it promises.
+
+    `timeout_seconds` is the longest silence while connecting or reading; a whole answer may take four times that.
+    `requests_per_minute` overrides the connection's own. `largest_body_bytes` counts decompressed bytes.
+
+    Raises:
+        SettingsError: a base address or a secret that cannot be used.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        clock: Clock,
+        requests_per_minute: float | None = None,
+        timeout_seconds: float = 30,
+        largest_body_bytes: int = 64 * 1024 * 1024,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.requests_sent = 0
+        self.requests_under_way = 0
+        self._connection = connection
+        self._clock = clock
+        self._timeout_seconds = timeout_seconds
+        self._largest_body_bytes = largest_body_bytes
+        self._ssl_context = ssl_context
+        self._address = parse_base_address(connection.base_url)
+        self._signature = signature_for(connection.authentication, clock, self._fetch_token)
+        self._slots = asyncio.Semaphore(connection.concurrency)
+        per_minute = connection.requests_per_minute if requests_per_minute is None else requests_per_minute
+        self._budget = Budget(self._address.host, per_minute, clock)
+        self._narrower = {
+            prefix.strip("/"): Budget(f"{self._address.host}/{prefix.strip('/')}", narrower, clock)
+            for prefix, narrower in connection.budgets.items()
+        }
+        self._session: aiohttp.ClientSession | None = None
+
+    def __repr__(self) -> str:
+        return f"<VendorHttp {self._address.host}>"
+
+    async def close(self) -> None:
+        """Close all connections; harmless if there are none."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def get(
+        self,
+        path: str,
+        *,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        expect: Collection[int] = (),
+    ) -> Response:
+        """Read `path`."""
+        return await self._read(request_for("GET", path, self._address.url(path), params, headers, expect))
+
+    async def post(
+        self,
+        path: str,
+        *,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        expect: Collection[int] = (),
+    ) -> Response:
+        """Read by POST; never write with it."""
+        request = request_for("POST", path, self._address.url(path), params, headers, expect)
+        if form is not None:
+            request = request.with_form(form)
+        elif json is not None:
+            request = request.with_json(json)
+        return await self._read(request)
+
+    async def _fetch_token(self, authentication: TokenAuthentication, form: Mapping[str, str | int]) -> Response:
+        url = self._address.url(authentication.path)
+        request = Request("POST", bare_path(authentication.path), url, signed=False)
+        request = request.with_json(form) if authentication.as_json else request.with_form(form)
+        try:
+            return await self._read(request)
+        except Refused as refused:
+            status = refused.status
+        raise PauseSystem(
+            f"{self._address.host} gave no access token (status {status} from {request.path}); "
+            "mend client id, client secret or base_url in the options of the system, then resume it"
+        )
+
+    async def _read(self, request: Request) -> Response:
+        """Send a read until it is answered or its tries are used up."""
+        waits = iter(RETRY_WAITS_SECONDS)
+        while True:
+            asked = None
+            try:
+                response = await self._send_signed(request)
+            except _ConnectionFailed as failure:
+                complaint = str(failure)
+            else:
+                if response.status not in RETRIED_STATUSES or response.status in request.expect:
+                    return self._judged(response, request)
+                complaint = "it asks for fewer requests" if response.status == 429 else f"status {response.status}"
+                asked = self._heed(response, request)
+            wait = next(waits, None)
+            if wait is None or (asked or 0) > LONGEST_WAIT_SECONDS:
+                raise RetryLater(f"{self._address.host} cannot answer {request.path} now: {complaint}", asked)
+            await self._clock.sleep(wait if asked is None else asked)
+
+    def _heed(self, response: Response, request: Request) -> float | None:
+        """Return the wait that an answer asks for, and let other requests keep it too."""
+        asked = asked_wait_seconds(response.headers, self._clock.now())
+        if asked is not None:
+            self._budgets_for(request)[-1].be_quiet(asked)
+        return asked
+
+    def _judged(self, response: Response, request: Request) -> Response:
+        """Return an answer that may be returned; raise the name of any other."""
+        status, host = response.status, self._address.host
+        if 200 <= status < 300 or status in request.expect:
+            return response
+        if status == 401 and request.signed:
+            raise PauseSystem(
+                f"{host} refuses the credentials (status 401 from {request.path}); "
+                "mend them in the options of the system, then resume it"
+            )
+        if 300 <= status < 400:
+            target = host_in(response.headers.get("Location", "")) or host
+            raise PauseSystem(
+                f"{host} redirects {request.path} to {target}, which is not followed because the credentials would "
+                "go with it; set base_url to the final address"
+            )
+        raise Refused(status, request.path, error_excerpt(response.body, self._signature.secrets()))
+
+    async def _send_signed(self, request: Request) -> Response:
+        """Send a request once, or twice if its token had to be renewed."""
+        if not request.signed:
+            return await self._send(request)
+        response = Response(401, {}, b"")
+        for _ in range(2):
+            name, value = await self._signature.header()
+            response = await self._send(request.with_header(name, value))
+            if response.status != 401 or not self._signature.renew(value):
+                break
+        return response
+
+    def _budgets_for(self, request: Request) -> list[Budget]:
+        """Return the budgets that a request counts against, the narrowest last."""
+        path = request.path.lstrip("/")
+        fitting = [prefix for prefix in self._narrower if path.startswith(prefix)]
+        return [self._budget, *(self._narrower[prefix] for prefix in sorted(fitting, key=len))]
+
+    async def _send(self, request: Request) -> Response:
+        """Send a request once, when slot and pace allow it."""
+        async with self._slots:
+            for budget in reversed(self._budgets_for(request)):
+                await budget.take()
+            self.requests_sent += 1
+            self.requests_under_way += 1
+            try:
+                return await self._exchange(request)
+            finally:
+                self.requests_under_way -= 1
+
+    async def _exchange(self, request: Request) -> Response:
+        """Send a request and read its answer.
+
+        The exceptions of aiohttp are left behind here: they carry the headers of the request, and so the secret.
+        """
+        failure: Exception
+        try:
+            async with self._opened_session().request(
+                request.method,
+                request.url,
+                params=request.params,
+                headers=request.headers,
+                data=request.body,
+                allow_redirects=False,
+            ) as response:
+                return await self._read_body(response, request)
+        except aiohttp.ClientConnectorCertificateError as error:
+            failure = self._certificate_refused(error)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            failure = _ConnectionFailed(_reason(error))
+        raise failure
+
+    async def _read_body(self, response: aiohttp.ClientResponse, request: Request) -> Response:
+        body = bytearray()
+        async for piece in response.content.iter_chunked(_PIECE_BYTES):
+            body += piece
+            if len(body) > self._largest_body_bytes:
+                response.close()
+                raise UnexpectedAnswer(f"{request.path} answered more than {self._largest_body_bytes} bytes")
+        return Response(response.status, response.headers.copy(), bytes(body), request.path)
+
+    def _certificate_refused(self, error: aiohttp.ClientConnectorCertificateError) -> PauseSystem:
+        why = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
+        return PauseSystem(
+            f"the certificate of {self._address.host} is not accepted ({why}); check base_url, the machine's "
+            "certificate authorities and its date"
+        )
+
+    def _opened_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            seconds = self._timeout_seconds
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._connection.concurrency,
+                    keepalive_timeout=_KEEPALIVE_SECONDS,
+                    ssl=self._ssl_context if self._ssl_context is not None else True,
+                ),
+                headers={
+                    "User-Agent": f"syncd/{__version__}",
+                    "Accept": "application/json",
+                    "Accept-Encoding": "gzip, deflate",
+                    **self._connection.headers,
+                },
+                timeout=aiohttp.ClientTimeout(total=4 * seconds, sock_connect=seconds, sock_read=seconds),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=(_send_once,),
+                trust_env=False,
+            )
+        return self._session
+
+
+def _reason(error: Exception) -> str:
+    """Return why a connection failed, in words that hold nothing of the request."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its name is not known to the DNS"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return "it does not speak TLS as it should"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection ({error.os_error.strerror or type(error.os_error).__name__})"
+    return f"the connection broke ({type(error).__name__})"

@@ -1,0 +1,175 @@
+"""What happens to a link: resolved, due, postponed, suspended, resumed, retargeted, removed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, update
+
+from syncd.model.communication import ThreadStatus
+from syncd.model.delivery import DeliveryState
+from syncd.model.link import Cause, LinkState
+from syncd.model.ticket import Ticket
+from syncd.store.links import followed
+from syncd.store.statement import chunks
+from syncd.store.tables import delivery, link, thread
+from syncd.store.threads import settle
+
+REMOVED_REASON = "the link was removed"
+
+
+def mark_due(connection: Connection, system: str, ticket_ids: Sequence[str], now: datetime) -> int:
+    """Make the links to these tickets due now; return how many there are."""
+    marked = 0
+    for some in chunks(ticket_ids):
+        statement = update(link).where(link.c.system == system, link.c.ticket_id.in_(some), followed())
+        marked += connection.execute(statement.values(collect_due_at=now)).rowcount
+    return marked
+
+
+def set_ticket(connection: Connection, link_id: int, ticket: Ticket) -> None:
+    """Store what is known of a link's ticket now."""
+    connection.execute(
+        update(link)
+        .where(link.c.id == link_id)
+        .values(
+            ticket_id=ticket.id,
+            ticket_number=ticket.number,
+            ticket_link=ticket.link,
+            subject=ticket.subject,
+            vendor_status=ticket.vendor_status,
+            assignee=ticket.assignee,
+            ticket_updated_at=ticket.updated_at,
+        )
+    )
+
+
+def resolve(connection: Connection, link_id: int, ticket: Ticket, status: ThreadStatus, now: datetime) -> bool:
+    """Tie an unresolved link to its ticket: active and due. The status now is the baseline and makes no note."""
+    changed = connection.execute(
+        update(link)
+        .where(link.c.id == link_id, link.c.state == LinkState.UNRESOLVED.value)
+        .values(
+            state=LinkState.ACTIVE.value,
+            cause=None,
+            reason=None,
+            collect_due_at=now,
+            active_at=ticket.updated_at or now,
+            closed_at=now if status is ThreadStatus.CLOSED else None,
+            failures=0,
+        )
+    )
+    if changed.rowcount != 1:
+        return False
+    set_ticket(connection, link_id, ticket)
+    of_link = select(link.c.thread_key).where(link.c.id == link_id).scalar_subquery()
+    connection.execute(
+        update(thread)
+        .where(thread.c.id == of_link)
+        .values(
+            known_status=status.value,
+            sent_status=func.coalesce(thread.c.sent_status, status.value),
+        )
+    )
+    return True
+
+
+def postpone(connection: Connection, link_id: int, until: datetime) -> None:
+    """Make a link due again later, counting the failure."""
+    connection.execute(
+        update(link).where(link.c.id == link_id).values(collect_due_at=until, failures=link.c.failures + 1)
+    )
+
+
+def suspend(connection: Connection, link_id: int, cause: Cause, reason: str, merged_into: str | None = None) -> None:
+    """Stop following a link until it is resumed; its deliveries wait."""
+    connection.execute(
+        update(link)
+        .where(link.c.id == link_id, link.c.state != LinkState.REMOVED.value)
+        .values(
+            state=LinkState.SUSPENDED.value,
+            cause=cause.value,
+            reason=reason,
+            merged_into=merged_into,
+            collect_due_at=None,
+        )
+    )
+    _settle_link(connection, link_id)
+
+
+def resume(connection: Connection, link_id: int, now: datetime) -> LinkState | None:
+    """Follow a suspended link again, due now; return its new state, None if it is not suspended."""
+    row = connection.execute(select(link.c.state, link.c.ticket_id).where(link.c.id == link_id)).first()
+    if row is None or row.state != LinkState.SUSPENDED.value:
+        return None
+    state = LinkState.UNRESOLVED if row.ticket_id is None else LinkState.ACTIVE
+    connection.execute(
+        update(link)
+        .where(link.c.id == link_id)
+        .values(state=state.value, cause=None, reason=None, merged_into=None, collect_due_at=now, failures=0)
+    )
+    of_link = select(link.c.thread_key).where(link.c.id == link_id).scalar_subquery()
+    connection.execute(update(thread).where(thread.c.id == of_link).values(refusals=0, retry_at=None))
+    _settle_link(connection, link_id)
+    return state
+
+
+def follow(connection: Connection, link_id: int, ticket: Ticket, from_at: datetime, now: datetime) -> None:
+    """Retarget a link to the ticket that its own was merged into; what that one had before stays where it is."""
+    connection.execute(
+        update(link)
+        .where(link.c.id == link_id)
+        .values(
+            state=LinkState.ACTIVE.value,
+            cause=None,
+            reason=None,
+            merged_into=None,
+            from_at=from_at,
+            collected_at=None,
+            newest_reply_at=None,
+            collect_due_at=now,
+            failures=0,
+        )
+    )
+    set_ticket(connection, link_id, ticket)
+    _settle_link(connection, link_id)
+
+
+def remove(connection: Connection, link_id: int, now: datetime) -> int:
+    """End a link; what still waits is skipped. Return how many deliveries that were."""
+    connection.execute(
+        update(link)
+        .where(link.c.id == link_id)
+        .values(state=LinkState.REMOVED.value, ended_at=now, collect_due_at=None, cause=None)
+    )
+    skipped = connection.execute(
+        update(delivery)
+        .where(delivery.c.link_id == link_id, delivery.c.state == DeliveryState.PENDING.value)
+        .values(state=DeliveryState.SKIPPED.value, reason=REMOVED_REASON, ended_at=now)
+    )
+    _settle_link(connection, link_id)
+    return skipped.rowcount
+
+
+def _settle_link(connection: Connection, link_id: int) -> None:
+    row = connection.execute(select(link.c.thread_key).where(link.c.id == link_id)).first()
+    if row is not None:
+        settle(connection, row.thread_key)
+
+
+def ensure_due(connection: Connection, system: str, closed_after: datetime, now: datetime) -> int:
+    """Where no feed stands for them, make due the links that have no due time, but those closed for long."""
+    statement = update(link).where(
+        link.c.system == system,
+        link.c.collect_due_at.is_(None),
+        followed(),
+        link.c.closed_at.is_(None) | (link.c.closed_at > closed_after),
+    )
+    return connection.execute(statement.values(collect_due_at=now)).rowcount
+
+
+def mark_links_due(connection: Connection, link_ids: Sequence[int], now: datetime) -> None:
+    """Make these links due now."""
+    for some in chunks(link_ids):
+        connection.execute(
+            update(link).where(link.c.id.in_(some), link.c.state != LinkState.REMOVED.value).values(collect_due_at=now)
+        )

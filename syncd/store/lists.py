@@ -1,0 +1,197 @@
+"""What people ask for: deliveries in lists and in full, counts by state, the age of what waits."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from syncd.model.communication import Message
+from syncd.model.delivery import DeliveryState
+from syncd.store.outbox import message_of
+from syncd.store.tables import attempt, decision, delivery, ledger, link, thread
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryItem:
+    """A delivery in a list."""
+
+    id: int
+    kind: str
+    link_id: int
+    api: str
+    customer_id: int
+    thread_id: int
+    system: str
+    ticket_number: str | None
+    reply_id: str | None
+    state: str
+    reason: str | None
+    attempts: int
+    created_at: datetime
+    communication_id: int | None
+    occurred_at: datetime
+    due_at: datetime
+    flags: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptItem:
+    """One attempt, with its evidence."""
+
+    id: int
+    number: int
+    reason: str
+    started_at: datetime
+    reached: str | None
+    http_status: int | None
+    outcome: str | None
+    error_text: str | None
+    error_code: str | None
+    trace_id: str | None
+    duration_ms: int | None
+    request_bytes: int | None
+    answer_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryInFull:
+    """A delivery with its message, its attempts and the decisions about it."""
+
+    item: DeliveryItem
+    message: Message | None = field(repr=False)
+    status_carried: str | None
+    known_status: str | None
+    attempts: tuple[AttemptItem, ...]
+    decisions: tuple[tuple[datetime, str, str, str], ...]
+
+
+_ITEM = (
+    delivery.c.id,
+    delivery.c.kind,
+    delivery.c.link_id,
+    thread.c.api,
+    thread.c.customer_id,
+    thread.c.thread_id,
+    delivery.c.system,
+    delivery.c.ticket_number,
+    delivery.c.reply_id,
+    delivery.c.state,
+    delivery.c.reason,
+    delivery.c.attempts,
+    delivery.c.created_at,
+    delivery.c.communication_id,
+    delivery.c.occurred_at,
+    delivery.c.due_at,
+    delivery.c.flags,
+)
+
+
+def _items() -> Select[Any]:
+    return select(*_ITEM).join(thread, thread.c.id == delivery.c.thread_key)
+
+
+def list_deliveries(
+    connection: Connection,
+    *,
+    state: str | None = None,
+    api: str | None = None,
+    system: str | None = None,
+    ticket: str | None = None,
+    limit: int | None = None,
+) -> list[DeliveryItem]:
+    """Return deliveries by id, as asked for."""
+    statement = _items().order_by(delivery.c.id)
+    for column, wanted in ((delivery.c.state, state), (thread.c.api, api), (delivery.c.system, system)):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    if ticket is not None:
+        statement = statement.where(delivery.c.ticket_number == ticket)
+    if limit is not None:
+        statement = statement.limit(limit)
+    return [DeliveryItem(*row) for row in connection.execute(statement)]
+
+
+def find_delivery(connection: Connection, delivery_id: int) -> DeliveryInFull | None:
+    """Return a delivery in full."""
+    row = connection.execute(_items().where(delivery.c.id == delivery_id)).first()
+    if row is None:
+        return None
+    full = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
+    known = connection.execute(select(thread.c.known_status).where(thread.c.id == full.thread_key)).scalar_one()
+    attempts = connection.execute(
+        select(*(attempt.c[name] for name in AttemptItem.__dataclass_fields__))
+        .where(attempt.c.delivery_id == delivery_id)
+        .order_by(attempt.c.id)
+    )
+    decisions = connection.execute(
+        select(decision.c.decided_at, decision.c.who, decision.c.action, decision.c.reason)
+        .where(decision.c.subject == f"delivery {delivery_id}")
+        .order_by(decision.c.id)
+    )
+    return DeliveryInFull(
+        item=DeliveryItem(*row),
+        message=None if full.content is None else message_of(full),
+        status_carried=full.status_carried,
+        known_status=known,
+        attempts=tuple(AttemptItem(*one) for one in attempts),
+        decisions=tuple((one.decided_at, one.who, one.action, one.reason) for one in decisions),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many links and deliveries there are by state, and since when the oldest waits."""
+
+    links: dict[str, int]
+    deliveries: dict[str, int]
+    withheld: int
+    oldest_pending_at: datetime | None
+    pending_by_api: dict[str, int]
+
+
+def count_all(connection: Connection) -> Counts:
+    """Count links and deliveries by state."""
+    links = connection.execute(select(link.c.state, func.count()).group_by(link.c.state)).all()
+    deliveries = connection.execute(select(delivery.c.state, func.count()).group_by(delivery.c.state)).all()
+    pending = delivery.c.state == DeliveryState.PENDING.value
+    oldest = connection.execute(select(func.min(delivery.c.created_at)).where(pending)).scalar_one()
+    by_api = connection.execute(
+        select(thread.c.api, func.count())
+        .join(delivery, delivery.c.thread_key == thread.c.id)
+        .where(pending)
+        .group_by(thread.c.api)
+    ).all()
+    withheld = connection.execute(
+        select(func.count()).select_from(ledger).where(ledger.c.disposition == "withheld")
+    ).scalar_one()
+    return Counts(
+        {row[0]: row[1] for row in links},
+        {row[0]: row[1] for row in deliveries},
+        int(withheld),
+        oldest,
+        {row[0]: row[1] for row in by_api},
+    )
+
+
+def count_open_work(connection: Connection) -> tuple[dict[str, int], dict[str, int]]:
+    """Return how much is open by api and by system, so that neither vanishes from the settings unnoticed."""
+    open_states = [DeliveryState.PENDING.value, DeliveryState.SENDING.value, DeliveryState.IN_DOUBT.value]
+    apis: dict[str, int] = {}
+    systems: dict[str, int] = {}
+    waiting = connection.execute(
+        select(thread.c.api, delivery.c.system, func.count())
+        .join(thread, thread.c.id == delivery.c.thread_key)
+        .where(delivery.c.state.in_(open_states))
+        .group_by(thread.c.api, delivery.c.system)
+    ).all()
+    linked = connection.execute(
+        select(thread.c.api, link.c.system, func.count())
+        .join(thread, thread.c.id == link.c.thread_key)
+        .where(link.c.state != "removed")
+        .group_by(thread.c.api, link.c.system)
+    ).all()
+    for api, system, count in (*waiting, *linked):
+        apis[api] = apis.get(api, 0) + count
+        systems[system] = systems.get(system, 0) + count
+    return apis, systems

@@ -1,0 +1,95 @@
+"""One worker to a database: a lock that dies with its process, never a row that outlives it.
+
+On SQLite it is flock on a file beside the database, on PostgreSQL an advisory lock of a session of its own.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+from sqlalchemy.engine import make_url
+
+from syncd.model.errors import StoreError
+
+ADVISORY_KEY = 0x73796E6364  # "syncd"
+
+
+@dataclass(slots=True)
+class WorkerLock:
+    """A lock that is held until it is released or the process ends."""
+
+    _release: Callable[[], Awaitable[None]]
+    _holds: Callable[[], bool]
+
+    @property
+    def held(self) -> bool:
+        """Say whether the lock is still ours; a session of PostgreSQL can be cut."""
+        return self._holds()
+
+    async def release(self) -> None:
+        """Let another worker take it."""
+        await self._release()
+
+
+async def find_lock(url: str) -> WorkerLock | None:
+    """Return the lock of the one worker of this database, None if another process holds it."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _flock(Path(str(parsed.database)))
+    return await _advisory(parsed.set(drivername="postgresql").render_as_string(hide_password=False))
+
+
+async def take_lock(url: str, where: str) -> WorkerLock:
+    """Return the lock of the one worker.
+
+    Raises:
+        StoreError: another worker runs on this database.
+    """
+    lock = await find_lock(url)
+    if lock is None:
+        raise StoreError(
+            f"another syncd works on the database at {where}; one worker at a time. "
+            "Stop that one first (systemctl stop syncd), or give this one a database of its own."
+        )
+    return lock
+
+
+def _flock(database: Path) -> WorkerLock | None:
+    path = database.with_name(database.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"the lock {path} cannot be opened: {error.strerror}; may this user write there?") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+
+    async def release() -> None:
+        os.close(descriptor)
+
+    return WorkerLock(release, lambda: True)
+
+
+async def _advisory(url: str) -> WorkerLock | None:
+    try:
+        connection = await asyncpg.connect(url, timeout=5)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise StoreError(f"PostgreSQL does not answer: {type(error).__name__}") from None
+    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_KEY):
+        await connection.close()
+        return None
+
+    async def release() -> None:
+        try:
+            await asyncio.wait_for(connection.close(), 5)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection.terminate()
+
+    return WorkerLock(release, lambda: not connection.is_closed())

@@ -1,0 +1,24 @@
+"""Retention: contents are erased some days after they were needed; ids stay, so that nothing is sent twice."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, select, update
+
+from syncd.model.delivery import DeliveryState
+from syncd.store.tables import delivery
+
+ROWS_AT_ONCE = 500
+
+
+def erase_contents(connection: Connection, ended_before: datetime) -> int:
+    """Erase texts and names of deliveries that ended before an instant; return how many, a few hundred at most."""
+    ended = [DeliveryState.DELIVERED.value, DeliveryState.SKIPPED.value]
+    some = (
+        select(delivery.c.id)
+        .where(delivery.c.state.in_(ended), delivery.c.ended_at < ended_before, delivery.c.content.is_not(None))
+        .limit(ROWS_AT_ONCE)
+    )
+    erased = connection.execute(
+        update(delivery).where(delivery.c.id.in_(some)).values(subject=None, content=None, agent=None)
+    )
+    return erased.rowcount

@@ -1,0 +1,88 @@
+"""The version of the schema: creating, migrating, and refusing what is newer than this program."""
+
+import secrets
+from enum import StrEnum
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, select, text
+
+from syncd.model.errors import StoreError
+from syncd.store import tables
+from syncd.store.database import Database
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+VERSIONS = ("0001",)
+"""Every revision in order; the last is the one that this program works with."""
+LATEST = VERSIONS[-1]
+
+
+class SchemaState(StrEnum):
+    """How a database stands to this program."""
+
+    MISSING = "missing"
+    OLDER = "older"
+    CURRENT = "current"
+    NEWER = "newer"
+
+
+def read_version(connection: Connection) -> str | None:
+    """Return the revision of a database, None for an empty one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def compare(version: str | None) -> SchemaState:
+    """Say how a revision stands to this program."""
+    if version is None:
+        return SchemaState.MISSING
+    if version == LATEST:
+        return SchemaState.CURRENT
+    return SchemaState.OLDER if version in VERSIONS else SchemaState.NEWER
+
+
+def upgrade(connection: Connection) -> str:
+    """Migrate inside the caller's transaction, up to the latest revision, and return it."""
+    from alembic import command  # noqa: PLC0415 - a third of a second that only migrations need
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    _ensure_identity(connection)
+    return LATEST
+
+
+def _ensure_identity(connection: Connection) -> None:
+    row = connection.execute(select(tables.meta.c.value).where(tables.meta.c.name == "database_id")).first()
+    if row is None:
+        connection.execute(tables.meta.insert().values(name="database_id", value=secrets.token_hex(16)))
+
+
+def database_id(connection: Connection) -> str:
+    """Return the name that a database gave itself when it was created."""
+    return str(connection.execute(select(tables.meta.c.value).where(tables.meta.c.name == "database_id")).scalar_one())
+
+
+async def ensure_schema(database: Database, *, migrate: bool) -> None:
+    """Create a missing schema; migrate an older one if asked to; refuse the rest.
+
+    Raises:
+        StoreError: older and not to be migrated, or newer than this program.
+    """
+    version = await database.read(read_version)
+    state = compare(version)
+    if state is SchemaState.CURRENT:
+        return
+    if state is SchemaState.NEWER:
+        raise StoreError(
+            f"the database at {database.where} has schema {version}, which is newer than this syncd ({LATEST}); "
+            "install the syncd that wrote it. Nothing was changed."
+        )
+    if state is SchemaState.OLDER and not migrate:
+        raise StoreError(
+            f"the database at {database.where} has schema {version}, this syncd needs {LATEST}; "
+            "run `syncd db upgrade` (make a backup first)"
+        )
+    await database.write(upgrade)

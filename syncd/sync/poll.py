@@ -1,0 +1,228 @@
+"""Polling: one sweep over one system. Links are resolved, the feed is read, what is due is collected, notes are made.
+
+Each step stores its own progress, so a sweep that ends early costs nothing but time. At most one sweep per system
+runs at a time; its caller holds to that.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from loguru import logger
+
+from syncd.mapping.mapper import status_note, thread_status
+from syncd.model.collected import Collected, NewDelivery, Stored
+from syncd.model.communication import Message, ThreadStatus
+from syncd.model.delivery import DeliveryKind
+from syncd.model.errors import PauseSystem, RetryLater, TicketUnavailable
+from syncd.model.link import Link
+from syncd.model.policy import StatusNotes
+from syncd.model.ticket import ChangePage, Cursor, Ticket, Unavailable
+from syncd.store import links, notes, replies
+from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER
+from syncd.sync.collect import System, collect, plan, store_page_for_links
+from syncd.sync.resolving import postpone, read_tickets, resolve_links, suspend, warn_unmapped
+
+DUE_AT_ONCE = 200
+TICKETS_AT_ONCE = 4
+FAILURES_IN_A_ROW = 3
+START_MARGIN = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class Sweep:
+    """What a sweep did."""
+
+    resolved: int = 0
+    pages: int = 0
+    changed: int = 0
+    collected: int = 0
+    failed: int = 0
+    notes: int = 0
+    stored: Stored = field(default_factory=Stored)
+
+
+async def sweep(system: System) -> Sweep:
+    """Make one pass over a system.
+
+    Raises:
+        RetryLater, PauseSystem: the system as a whole cannot be read; what was stored before stays.
+    """
+    done = Sweep()
+    done.resolved = await resolve_links(system)
+    feed_failure: Exception | None = None
+    if system.has_feed:
+        try:
+            await _read_feed(system, done)
+        except (RetryLater, PauseSystem):
+            raise
+        except Exception as error:  # noqa: BLE001 - a broken feed must not keep tickets from being read one by one
+            feed_failure = error
+    await _collect_due(system, done)
+    await make_notes(system, done)
+    if feed_failure is not None:
+        raise RetryLater(f"the change feed failed: {type(feed_failure).__name__}: {_told(feed_failure)}")
+    return done
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, RetryLater | PauseSystem) or hasattr(error, "exit_code") else "see the log"
+
+
+async def _read_feed(system: System, done: Sweep) -> None:
+    now = system.clock.now()
+    # Links are born due and collected one by one, so a feed that begins now has everything that they do not. The
+    # margin is for clocks that differ; what it repeats is in the ledger.
+    start = await system.database.write(
+        lambda connection: replies.start_feed(connection, system.name, now - START_MARGIN, now)
+    )
+    async for page in _changed_pages(system, start):
+        await _store_page(system, page, done)
+        done.pages += 1
+
+
+async def _changed_pages(system: System, start: Cursor | datetime) -> AsyncIterator[ChangePage]:
+    pages = system.adapter.changes(start)
+    try:
+        async for page in pages:
+            yield page
+    finally:
+        close = getattr(pages, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _store_page(system: System, page: ChangePage, done: Sweep) -> None:
+    started_at = system.clock.now()
+    linked = await system.database.read(lambda connection: links.of_tickets(connection, system.name, page.ticket_ids))
+    states = {ticket.id if isinstance(ticket, Ticket) else ticket.ticket_id: ticket for ticket in page.tickets}
+    collected: list[Collected] = []
+    due: set[str] = set()
+    for link in linked:
+        ticket_id = link.ticket.id if link.ticket is not None else ""
+        told = page.replies.get(ticket_id)
+        state = states.get(ticket_id, link.ticket)
+        if told is None or link.collected_at is None or not isinstance(state, Ticket):
+            due.add(ticket_id)
+            continue
+        # A ticket whose status the page does not carry keeps the one that is known.
+        warn_unmapped(system, state, thread_status(state, system.policy)[1])
+        collected += await plan(
+            system, state, [link], told, since=None, started_at=started_at, complete=False, collects=False
+        )
+    done.changed += len({link.ticket.id for link in linked if link.ticket is not None})
+    done.stored.add(await store_page_for_links(system, collected, sorted(due), page.cursor))
+
+
+async def _collect_due(system: System, done: Sweep) -> None:
+    failures = 0
+    while True:
+        now = system.clock.now()
+        batch = await system.database.read(lambda connection: links.due(connection, system.name, now, DUE_AT_ONCE))  # noqa: B023 - awaited at once
+        if not batch:
+            return
+        by_ticket: dict[str, list[Link]] = {}
+        for link in batch:
+            if link.ticket is not None:
+                by_ticket.setdefault(link.ticket.id, []).append(link)
+        states = await read_tickets(system, list(by_ticket))
+        failed = await _collect_tickets(system, by_ticket, states, done)
+        failures = failures + failed if failed == len(by_ticket) else 0
+        if failures >= FAILURES_IN_A_ROW:
+            raise RetryLater(f"{failures} tickets in a row could not be read")
+
+
+async def _collect_tickets(
+    system: System, by_ticket: dict[str, list[Link]], states: dict[str, Ticket | Unavailable], done: Sweep
+) -> int:
+    """Collect tickets, a few at a time; return how many failed."""
+    before = done.failed
+    slots = asyncio.Semaphore(TICKETS_AT_ONCE)
+
+    async def one(ticket_id: str, its_links: list[Link]) -> None:
+        async with slots:
+            await collect_ticket(system, its_links, states.get(ticket_id), done)
+
+    tasks = [asyncio.create_task(one(ticket_id, its_links)) for ticket_id, its_links in by_ticket.items()]
+    try:
+        for task in tasks:
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return done.failed - before
+
+
+async def collect_ticket(
+    system: System, its_links: list[Link], state: Ticket | Unavailable | None, done: Sweep, *, full: bool = False
+) -> None:
+    """Collect one ticket for its links; whatever fails, fails this ticket alone.
+
+    Raises:
+        PauseSystem: the whole system cannot be read.
+    """
+    try:
+        state = _present(state)
+        warn_unmapped(system, state, thread_status(state, system.policy)[1])
+        done.stored.add(await collect(system, state, its_links, full=full))
+        done.collected += 1
+    except PauseSystem:
+        raise
+    except TicketUnavailable as error:
+        for link in its_links:
+            await suspend(system, link, error.unavailable)
+    except Exception as error:  # noqa: BLE001 - one ticket must not stop the sweep
+        done.failed += 1
+        if not isinstance(error, RetryLater):
+            logger.bind(system=system.name, link=its_links[0].id).opt(exception=error).error("ticket failed")
+        for link in its_links:
+            await postpone(system, link, error)
+
+
+def _present(state: Ticket | Unavailable | None) -> Ticket:
+    if state is None:
+        raise RetryLater("the system said nothing about this ticket")
+    if isinstance(state, Unavailable):
+        raise TicketUnavailable(state)
+    return state
+
+
+async def make_notes(system: System, done: Sweep) -> None:
+    """Queue status notes for threads whose ticket changed with no reply to carry it."""
+    kinds = {
+        StatusNotes.NEVER: (),
+        StatusNotes.CLOSED: (NOTE_CLOSED,),
+        StatusNotes.ALL: (NOTE_CLOSED, NOTE_OTHER),
+    }[system.policy.status_notes]
+    if not kinds:
+        return
+    waiting = await system.database.read(
+        lambda connection: notes.notes_due(connection, system.name, kinds, DUE_AT_ONCE)
+    )
+    for one in waiting:
+        done.notes += await _make_note(system, one)
+
+
+def _note_message(system: System, status: ThreadStatus, ticket: Ticket, at: datetime) -> Message:
+    return status_note(
+        system.policy, status, subject=ticket.subject, number=ticket.number, link=ticket.link, occurred_at=at
+    )
+
+
+async def _make_note(system: System, waiting: notes.Waiting) -> bool:
+    link = await system.database.read(lambda connection: links.find(connection, waiting.link_id))
+    if link is None or link.ticket is None or link.known_status is None:
+        return False
+    now = system.clock.now()
+    at = max(link.ticket.updated_at or now, link.newest_reply_at or link.from_at)
+    note = NewDelivery(
+        reply_id=None,
+        message=_note_message(system, link.known_status, link.ticket, at),
+        fingerprint=None,
+        occurred_at=at,
+        kind=DeliveryKind.STATUS_NOTE,
+    )
+    target = Collected(link.id, link.thread_key, system.name, now, ticket=link.ticket)
+    return await system.database.write(lambda connection: notes.add_note(connection, target, note, now))

@@ -1,0 +1,131 @@
+"""Links on their way to a ticket, and away from one: looking up, suspending, following a merge."""
+
+from collections.abc import Sequence
+
+from loguru import logger
+
+from syncd.mapping.mapper import thread_status
+from syncd.model.errors import InvalidTicketRef, PauseSystem, RetryLater, TicketUnavailable
+from syncd.model.link import Cause, Link
+from syncd.model.policy import OnMerge
+from syncd.model.ticket import Ticket, Unavailability, Unavailable
+from syncd.store import link_changes, links
+from syncd.sync.adaptive import failed_due_at
+from syncd.sync.collect import System
+from syncd.sync.intake import clean_ticket
+
+CAUSES = {
+    Unavailability.GONE: Cause.TICKET_GONE,
+    Unavailability.FORBIDDEN: Cause.TICKET_FORBIDDEN,
+    Unavailability.MERGED: Cause.TICKET_MERGED,
+}
+AT_ONCE = 100
+
+
+async def resolve_links(system: System) -> int:
+    """Look up the tickets of unresolved links; return how many were found."""
+    now = system.clock.now()
+    waiting = await system.database.read(lambda connection: links.unresolved(connection, system.name, now, AT_ONCE))
+    found = 0
+    for link in waiting:
+        found += await resolve_link(system, link)
+    return found
+
+
+async def resolve_link(system: System, link: Link) -> bool:
+    """Look up the ticket of one link; suspend the link if there is none.
+
+    Raises:
+        PauseSystem: nothing can be looked up.
+    """
+    try:
+        ticket = await system.adapter.resolve(link.ref)
+    except PauseSystem:
+        raise
+    except TicketUnavailable as error:
+        await suspend(system, link, error.unavailable)
+    except InvalidTicketRef as error:
+        await _suspend(system, link, Cause.TICKET_UNKNOWN, str(error), None)
+    except Exception as error:  # noqa: BLE001 - one link that fails must not stop the others
+        await postpone(system, link, error)
+    else:
+        await _tie(system, link, ticket)
+        return True
+    return False
+
+
+async def _tie(system: System, link: Link, ticket: Ticket) -> None:
+    status, unmapped = thread_status(ticket, system.policy)
+    warn_unmapped(system, ticket, unmapped)
+    now = system.clock.now()
+    await system.database.write(
+        lambda connection: link_changes.resolve(connection, link.id, clean_ticket(ticket), status, now)
+    )
+    logger.bind(system=system.name, link=link.id, ticket=ticket.number).info("link resolved")
+
+
+def warn_unmapped(system: System, ticket: Ticket, unmapped: bool) -> None:
+    """Warn once about a vendor status that no table knows."""
+    word = ticket.vendor_status or ""
+    if unmapped and word not in system.unmapped:
+        system.unmapped.add(word)
+        logger.bind(system=system.name, status=word).warning("vendor status is not mapped; it counts as ONGOING")
+
+
+async def suspend(system: System, link: Link, unavailable: Unavailable) -> None:
+    """Suspend a link whose ticket cannot be followed; or follow the ticket that it was merged into."""
+    merged_into = unavailable.merged_into
+    if unavailable.reason is Unavailability.MERGED and merged_into and system.policy.on_merge is OnMerge.FOLLOW:
+        try:
+            await follow_merge(system, link, merged_into)
+        except (TicketUnavailable, InvalidTicketRef, RetryLater) as error:
+            await _suspend(system, link, Cause.TICKET_MERGED, f"{unavailable}; {error}", merged_into)
+        return
+    await _suspend(system, link, CAUSES[unavailable.reason], str(unavailable), merged_into)
+
+
+async def _suspend(system: System, link: Link, cause: Cause, reason: str, merged_into: str | None) -> None:
+    await system.database.write(
+        lambda connection: link_changes.suspend(connection, link.id, cause, reason, merged_into)
+    )
+    logger.bind(system=system.name, link=link.id, ticket=link.ticket_name, cause=cause.value).warning("link suspended")
+
+
+async def follow_merge(system: System, link: Link, into: str) -> None:
+    """Retarget a link to the ticket that its own was merged into, from now on.
+
+    Raises:
+        TicketUnavailable, RetryLater, PauseSystem: that ticket cannot be read now.
+    """
+    told = await system.adapter.tickets([into])
+    ticket = next((one for one in told if isinstance(one, Ticket)), None)
+    if ticket is None:
+        raise TicketUnavailable(next(one for one in told if isinstance(one, Unavailable)))
+    now = system.clock.now()
+    await system.database.write(
+        lambda connection: link_changes.follow(connection, link.id, clean_ticket(ticket), now, now)
+    )
+    logger.bind(system=system.name, link=link.id, ticket=ticket.number).info("link follows a merge")
+
+
+async def postpone(system: System, link: Link, error: Exception) -> None:
+    """Try a link again later, after a failure of its own."""
+    now = system.clock.now()
+    wait = error.wait_seconds if isinstance(error, RetryLater) else None
+    until = failed_due_at(system.policy, now, link.failures, wait)
+    await system.database.write(lambda connection: link_changes.postpone(connection, link.id, until))
+    bound = logger.bind(system=system.name, link=link.id, ticket=link.ticket_name, failure=type(error).__name__)
+    bound.warning("ticket could not be read; tried again later")
+
+
+async def read_tickets(system: System, ticket_ids: Sequence[str]) -> dict[str, Ticket | Unavailable]:
+    """Return the state of tickets by id.
+
+    Raises:
+        RetryLater, PauseSystem: none can be read now.
+    """
+    told: dict[str, Ticket | Unavailable] = {}
+    for start in range(0, len(ticket_ids), AT_ONCE):
+        for one in await system.adapter.tickets(list(ticket_ids[start : start + AT_ONCE])):
+            told[one.id if isinstance(one, Ticket) else one.ticket_id] = one
+    return told

@@ -1,0 +1,48 @@
+"""What the mapping tests share: building replies, and counting steps instead of seconds."""
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from syncd.model.ticket import Author, AuthorKind, Body, BodyFormat, Reply, Visibility
+
+
+@pytest.fixture(scope="session")
+def make_reply() -> Callable[..., Reply]:
+    """Return a function that builds a customer's public reply from what a test cares about."""
+
+    def build(text: str = "Hallo", body_format: BodyFormat = BodyFormat.TEXT, **fields: Any) -> Reply:
+        defaults: dict[str, Any] = {
+            "id": "1",
+            "author": Author(AuthorKind.CUSTOMER, "Carla Kunde"),
+            "visibility": Visibility.PUBLIC,
+            "created_at": datetime(2026, 11, 23, 9, 30, tzinfo=UTC),
+        }
+        return Reply(body=Body(text, body_format), **(defaults | fields))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def count_steps() -> Callable[[Callable[[], object]], int]:
+    """Return a function that counts the calls, of Python and C functions, which a piece of work makes."""
+
+    def count(work: Callable[[], object]) -> int:
+        calls = 0
+
+        def observe(_frame: object, event: str, _argument: object) -> None:
+            nonlocal calls
+            calls += event in {"call", "c_call"}
+
+        before = sys.getprofile()
+        sys.setprofile(observe)
+        try:
+            work()
+        finally:
+            sys.setprofile(before)
+        return calls
+
+    return count

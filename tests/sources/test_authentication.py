@@ -1,0 +1,179 @@
+"""Signing: OAuth tokens are fetched once, renewed in time, and shown to nobody."""
+
+import asyncio
+import json
+from urllib.parse import parse_qs
+
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+
+from syncd.model.errors import PauseSystem, RetryLater, SettingsError, UnexpectedAnswer
+from syncd.sources.adapter import BasicAuthentication, HeaderAuthentication, Refused, TokenAuthentication
+
+CLIENT_SECRET = "client-hush"
+
+
+def token(**more):
+    """Return an authentication by client credentials."""
+    return TokenAuthentication("/oauth/token", "client-1", SecretStr(CLIENT_SECRET), **more)
+
+
+def grant(name="token-1", lifetime=3600):
+    """Return the body of an answer with a token."""
+    return json.dumps({"access_token": name, "expires_in": lifetime})
+
+
+def paths(vendor):
+    """Return what was asked, and with which Authorization."""
+    return [(asked.path, asked.headers.get("Authorization")) for asked in vendor.asked]
+
+
+async def test_a_token_is_fetched_once_and_used(open_http, vendor):
+    """The first request fetches a token by form; the next ones use it."""
+    vendor.then(body=grant()).then().then()
+    http = open_http(vendor.base_url, token(form={"grant_type": "client_credentials", "scope": "read"}))
+    await http.get("/a")
+    await http.get("/b")
+    assert paths(vendor) == [("/oauth/token", None), ("/a", "Bearer token-1"), ("/b", "Bearer token-1")]
+    assert parse_qs(vendor.asked[0].body.decode()) == {
+        "grant_type": ["client_credentials"],
+        "scope": ["read"],
+        "client_id": ["client-1"],
+        "client_secret": [CLIENT_SECRET],
+    }
+
+
+async def test_a_token_can_be_asked_for_in_json(open_http, vendor):
+    """A vendor that wants JSON gets JSON, numbers as numbers; the scheme is the vendor's too."""
+    vendor.then(body=grant()).then()
+    http = open_http(vendor.base_url, token(form={"expires_in": 300}, as_json=True, scheme="Zoho-oauthtoken"))
+    await http.get("/a")
+    sent = json.loads(vendor.asked[0].body)
+    assert sent == {"expires_in": 300, "client_id": "client-1", "client_secret": CLIENT_SECRET}
+    assert vendor.asked[1].headers["Authorization"] == "Zoho-oauthtoken token-1"
+
+
+async def test_many_readers_share_one_fetch(open_http, vendor):
+    """Requests that need a token at the same time wait for one fetch."""
+    vendor.then(body=grant())
+    for _ in range(8):
+        vendor.then()
+    http = open_http(vendor.base_url, token())
+    await asyncio.gather(*(http.get("/x") for _ in range(8)))
+    assert [path for path, _ in paths(vendor)].count("/oauth/token") == 1
+
+
+async def test_a_token_is_renewed_before_its_end(open_http, vendor, clock):
+    """A minute before its end a token is replaced, so that no request meets its end."""
+    vendor.then(body=grant("token-1", 3600)).then().then().then(body=grant("token-2", 3600)).then()
+    http = open_http(vendor.base_url, token())
+    await http.get("/a")
+    await clock.sleep(3500)
+    await http.get("/b")
+    await clock.sleep(50)
+    await http.get("/c")
+    assert paths(vendor)[2:] == [("/b", "Bearer token-1"), ("/oauth/token", None), ("/c", "Bearer token-2")]
+
+
+async def test_a_token_without_an_end_is_kept(open_http, vendor, clock):
+    """A vendor that tells no lifetime is believed until it refuses."""
+    vendor.then(body='{"access_token": "token-1"}').then().then()
+    http = open_http(vendor.base_url, token())
+    await http.get("/a")
+    await clock.sleep(1_000_000)
+    await http.get("/b")
+    assert len(vendor.asked) == 3
+
+
+async def test_a_refused_token_is_replaced_once(open_http, vendor):
+    """A 401 fetches a new token and asks again, and the caller sees nothing of it."""
+    vendor.then(body=grant("token-1")).then(401).then(body=grant("token-2")).then(body="[1]")
+    http = open_http(vendor.base_url, token())
+    assert (await http.get("/a")).json() == [1]
+    assert paths(vendor)[3] == ("/a", "Bearer token-2")
+
+
+async def test_two_refused_tokens_pause_the_system(open_http, vendor):
+    """If the new token is refused too, a person must look."""
+    vendor.then(body=grant("token-1")).then(401).then(body=grant("token-2")).then(401)
+    http = open_http(vendor.base_url, token())
+    with pytest.raises(PauseSystem):
+        await http.get("/a")
+
+
+async def test_requests_refused_together_renew_once(open_http, vendor, clock):
+    """Several requests whose token ended at once share one new one."""
+    good = "token-1"
+    fetched = 0
+
+    async def answer(request):
+        nonlocal fetched
+        if request.path == "/oauth/token":
+            fetched += 1
+            return web.Response(text=grant(good))
+        await clock.sleep(1)
+        return web.Response(status=200 if request.headers["Authorization"] == f"Bearer {good}" else 401, text="[]")
+
+    for _ in range(11):
+        vendor.then_do(answer)
+    http = open_http(vendor.base_url, token())
+    await http.get("/x")
+    good = "token-2"
+    await asyncio.gather(*(http.get("/x") for _ in range(4)))
+    assert fetched == 2
+    assert http.requests_sent == len(vendor.asked) == 11
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+async def test_refused_client_credentials_pause_the_system(open_http, vendor, status):
+    """A vendor that gives no token needs a person; the message holds no secret."""
+    vendor.then(status, body=f'{{"error": "invalid_client {CLIENT_SECRET}"}}')
+    error = None
+    try:
+        await open_http(vendor.base_url, token()).get("/a")
+    except PauseSystem as caught:
+        error = caught
+    assert error is not None
+    assert "no access token" in str(error)
+    assert CLIENT_SECRET not in repr(error)
+    assert not isinstance(error.__context__, Refused)
+
+
+async def test_a_busy_token_endpoint_is_retried(open_http, vendor):
+    """The fetch of a token is as patient as any read."""
+    vendor.then(503).then(429, headers={"Retry-After": "900"})
+    with pytest.raises(RetryLater) as caught:
+        await open_http(vendor.base_url, token()).get("/a")
+    assert caught.value.wait_seconds == 900
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["[]", "{}", '{"access_token": ""}', '{"access_token": "a\\nb"}', '{"access_token": "a", "expires_in": "soon"}'],
+)
+async def test_an_answer_without_a_usable_token_is_unexpected(open_http, vendor, body):
+    """What is no token, or no lifetime, is told without repeating it."""
+    vendor.then(body=body)
+    with pytest.raises(UnexpectedAnswer, match="/oauth/token answered"):
+        await open_http(vendor.base_url, token()).get("/a")
+
+
+@pytest.mark.parametrize("secret", ["", "abc\n", "a\x00b"])
+async def test_a_secret_that_no_header_can_carry_is_a_settings_error(open_http, secret):
+    """An empty secret, or one with the line end of its file, is found before any request, and not repeated."""
+    kinds = (
+        HeaderAuthentication(SecretStr(secret)),
+        BasicAuthentication("me", SecretStr(secret)),
+        TokenAuthentication("/t", "id", SecretStr(secret)),
+    )
+    for authentication in kinds:
+        with pytest.raises(SettingsError) as caught:
+            open_http("https://acme.test", authentication)
+        assert not secret or secret not in str(caught.value)
+
+
+async def test_a_user_name_with_a_colon_is_a_settings_error(open_http):
+    """HTTP Basic cannot tell where such a name ends."""
+    with pytest.raises(SettingsError, match="colon"):
+        open_http("https://acme.test", BasicAuthentication("a:b", SecretStr("c")))

@@ -1,0 +1,31 @@
+"""What an operator may read of a vendor's error."""
+
+import pytest
+
+from syncd.sources.excerpt import error_excerpt
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b'{"message": "No such ticket"}', "No such ticket"),
+        (b'{"error": "invalid_grant", "error_description": "The grant ended"}', "The grant ended"),
+        (b'{"error": {"title": "Not allowed"}}', "Not allowed"),
+        (b'{"errors": [{"detail": "first"}, {"detail": "second"}]}', "first"),
+        (b'["bad"]', "bad"),
+        (b'{"message": "  two\\n\\u0007 words "}', "two words"),
+        (b'{"message": ["nested"]}', "nested"),
+        (b'{"text": "private"}', ""),
+        (b'"private"', ""),
+        (b"private", ""),
+        (b"", ""),
+        (b'{"message": "' + b"x" * 161 + b'"}', ""),
+        (b'{"message": 5}', ""),
+        (b'{"error": {"error": {"error": {"error": "deep"}}}}', ""),
+        (b'{"message": "short"}' + b" " * 20_000, ""),
+        (b'{"message": "key hush is bad"}', ""),
+    ],
+)
+def test_the_excerpt(body, text):
+    """A short message of a known field comes out on one line; anything else, and anything secret, stays."""
+    assert error_excerpt(body, {"hush", ""}) == text

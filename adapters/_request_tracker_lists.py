@@ -7,7 +7,8 @@ https://docs.bestpractical.com/rt/5.0.8/RT/REST2.html
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,8 @@ from syncd.sources.adapter import Http
 API = "/REST/2.0"
 MOST_ROWS = 100
 """RT gives no more on a page, and cuts a larger wish without a word."""
+LOOK_BACK_PAGES = 10
+"""How many pages of hidden rows are looked through for the newest one that the account may see."""
 
 Row = Mapping[str, Any]
 Params = list[tuple[str, str | int]]
@@ -73,43 +76,62 @@ class Lists:
             answered_at=parse_http_date(date),
         )
 
-    async def newest(self, path: str, params: Params, most_pages: int) -> Page | None:
-        """Return the first page, from the newest row down, with a row that the account may see; None if none soon."""
-        for number in range(1, most_pages + 1):
-            page = await self.page(path, [*params, *_DESCENDING], number)
+    async def downward(self, path: str, params: Params) -> AsyncGenerator[Page, None]:
+        """Yield the pages with rows that the account may see, from the newest row down, up to the first gap.
+
+        The first of them may be some pages down, LOOK_BACK_PAGES at most; after it, a page without rows may be a gap
+        or the end.
+        """
+        met = False
+        async for page in self._pages(path, [*params, *_DESCENDING]):
             if page.rows:
-                return page
-            if page.total == 0:
-                break
-        return None
+                met = True
+                yield page
+            elif met or page.total == 0 or page.number >= LOOK_BACK_PAGES:
+                return
+
+    async def newest(self, path: str, params: Params) -> Page | None:
+        """Return the newest page with rows that the account may see, or None if none is near."""
+        async with aclosing(self.downward(path, params)) as pages:
+            return await anext(pages, None)
 
     async def walk(self, path: str, params: Params, latest: int, most_rows: int) -> AsyncIterator[list[Transaction]]:
         """Yield the transactions of each page, ascending, until the newest (the id `latest`) is among them.
 
         Raises:
-            RetryLater: it is not there any more: `most_rows` in a row were hidden, or the list began again.
+            RetryLater: it is not there any more: `most_rows` in a row were hidden, or the list ended before it.
         """
         empty = 0
-        for number in count(1):
-            page = await self.page(path, [*params, *_ASCENDING], number)
+        async for page in self._pages(path, [*params, *_ASCENDING]):
             empty = 0 if page.rows else empty + 1
-            if page.number != number or (empty - 1) * page.full_at > most_rows:
-                raise RetryLater(f"{API}/{path} no longer shows its newest transaction; it will be read again")
+            if (empty - 1) * page.full_at > most_rows:
+                break
             rows = [Transaction.parse(row) for row in page.rows]
             yield rows
             if any(row.id >= latest for row in rows):
                 return
+        raise RetryLater(f"{API}/{path} no longer shows its newest transaction; it will be read again")
 
     async def whole(self, path: str, params: Params) -> AsyncIterator[Row]:
-        """Yield all rows of a list that has no holes (or whose holes do not matter): a page not full is its last."""
-        for number in count(1):
-            page = await self.page(path, [*params, *_ASCENDING], number)
-            if page.number != number:
-                return
+        """Yield all rows of a list that has no holes, or tells its total: a page that is not full is its last."""
+        async for page in self._pages(path, [*params, *_ASCENDING]):
             for row in page.rows:
                 yield row
-            if len(page.rows) < page.full_at and not page.has_next:
+            if not page.has_next and (page.total is not None or len(page.rows) < page.full_at):
                 return
+
+    async def _pages(self, path: str, params: Params) -> AsyncIterator[Page]:
+        """Yield pages until the server gives its last one again and says so; without a word, that is an error."""
+        known: set[str] = set()
+        for number in count(1):
+            page = await self.page(path, params, number)
+            if page.number != number:
+                return
+            keys = {str(row.get("id")) for row in page.rows}
+            if keys and keys <= known:
+                raise UnexpectedAnswer(f"{API}/{path} gives the same page again and again")
+            known |= keys
+            yield page
 
 
 def only(field: str, values: Sequence[str | int]) -> tuple[str, str]:

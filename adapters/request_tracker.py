@@ -10,13 +10,12 @@ import re
 from base64 import b64decode
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from datetime import datetime
-from itertools import count
 from typing import TypeVar
 
 from pydantic import Field, SecretStr, field_validator
 
 from adapters._request_tracker_feed import LATE, Bookmark, changes_query
-from adapters._request_tracker_lists import API, MOST_ROWS, Lists, Params, in_path, only
+from adapters._request_tracker_lists import API, LOOK_BACK_PAGES, MOST_ROWS, Lists, Params, in_path, only
 from adapters._request_tracker_records import (
     Part,
     Transaction,
@@ -65,7 +64,6 @@ class RequestTrackerConfig(AdapterConfig):
 
 MESSAGES = ("Create", "Correspond", "Comment")
 LINKED = "AddLink"  # what a merge leaves in the histories
-LOOK_BACK_PAGES = 10  # for the newest row that the account may see
 EMPTY_PAGES = 20  # in a row, within one ticket
 REPLIES_AT_ONCE = 50
 TEXT_BYTES = 8 * 1024 * 1024  # of texts in one answer
@@ -108,7 +106,7 @@ class RequestTracker(Adapter[RequestTrackerConfig]):
         """Tell the account, whose user id stands in the token (RT has no "who am I"), and the queues it sees."""
         version = await self._version()
         account, warnings = await self._account()
-        queues = await self._lists.newest("queues/all", [("fields", "Name")], LOOK_BACK_PAGES)
+        queues = await self._lists.newest("queues/all", [("fields", "Name")])
         names = [str(row.get("Name")) for row in queues.rows] if queues else []
         hidden = [name for name in self.options.queues if await self._lists.find(f"queue/{in_path(name)}") is None]
         everything = (await self._lists.page("transactions", [("query", changes_query(())), *_HISTORY])).total
@@ -142,21 +140,23 @@ class RequestTracker(Adapter[RequestTrackerConfig]):
         """Search for a hundred at a time, and ask one by one for those that searches never show."""
         states: dict[str, Ticket | Unavailable] = {}
         wanted = [key for key in dict.fromkeys(ids) if _NUMBER.fullmatch(key)]
-        fields: Params = [("fields", "Subject,Status,LastUpdated,Owner"), _OWNER, ("orderby", "id"), ("order", "ASC")]
+        fields: Params = [("fields", "Subject,Status,LastUpdated,Owner"), _OWNER]
         for batch in _batches(wanted, MOST_ROWS):
             query = ("query", " OR ".join(f"id = {key}" for key in batch))
-            for number in count(1):
-                page = await self._lists.page("tickets", [query, *fields], number)
-                states |= {str(row.get("id")): parse_ticket(row, self.options.base_url) for row in page.rows}
-                if not page.has_next or page.number != number:
-                    break
+            async for row in self._lists.whole("tickets", [query, *fields]):
+                states[str(row.get("id"))] = parse_ticket(row, self.options.base_url)
         return [states.get(key) or await self._ticket(key) for key in dict.fromkeys(ids)]
 
     async def replies(self, ticket: Ticket, since: datetime | None) -> AsyncIterator[Reply]:
         """Yield messages and comments, those of tickets that were merged into this one too.
 
-        It costs a request for the history, and two for each 50 replies: their parts, and the texts among them.
+        It costs two requests for the ticket and its history, and two for each 50 replies: their parts, and the texts
+        among them. The ticket is asked for because RT shows the history of a deleted one as if nothing had happened,
+        that of the other for a merged one, and an empty one for what is forbidden or gone.
         """
+        state = await self._ticket(ticket.id)
+        if isinstance(state, Unavailable):
+            raise TicketUnavailable(state)
         rows = {row.id: row for row in await self._history(ticket, since) if row.type in MESSAGES}
         wanted = sorted(
             (row for row in rows.values() if since is None or row.created_at >= since),
@@ -187,13 +187,13 @@ class RequestTracker(Adapter[RequestTrackerConfig]):
         mark = Bookmark.parse(start)
         since = mark.start
         params: Params = [("query", changes_query(self.options.queues)), *_HISTORY]
-        page = await self._lists.newest("transactions", params, LOOK_BACK_PAGES)
+        page = await self._lists.newest("transactions", params)
         newest = [Transaction.parse(row) for row in page.rows] if page else []
         answered_at = page.answered_at if page else None
         if page is None and since is None:
             raise RetryLater(
-                f"the newest {LOOK_BACK_PAGES} pages of changes hold none that the account may see; if it sees a "
-                "small part of Request Tracker, name its queues in the option queues"
+                f"the newest {LOOK_BACK_PAGES} pages of changes hold none that the account may see; grant it "
+                "ShowTicketComments, or name its queues in the option queues"
             )
         if page is None or mark.reached_by(newest):
             yield ChangePage(mark.moved_over(newest, answered_at).cursor(), mark.news(newest, since))
@@ -240,24 +240,24 @@ class RequestTracker(Adapter[RequestTrackerConfig]):
     async def _history(self, ticket: Ticket, since: datetime | None) -> list[Transaction]:
         """Return the transactions of a ticket, at least those since an instant.
 
-        The newest page often is enough: it goes back behind the instant, or to the ticket's own creation, which is
-        the oldest of all unless another ticket was merged in.
+        The newest page is enough as a rule: it goes back behind the instant, or to the ticket's own creation, which
+        is the oldest of all unless another ticket was merged in; then the history is walked to its end.
         """
         path = f"ticket/{ticket.id}/history"
         params: Params = [only("Type", [*MESSAGES, LINKED]), *_HISTORY]
-        page = await self._lists.newest(path, params, LOOK_BACK_PAGES)
-        if page is None:
-            state = await self._ticket(ticket.id)  # RT shows an empty history of what is gone or forbidden
-            if isinstance(state, Unavailable):
-                raise TicketUnavailable(state)
+        rows: list[Transaction] = []
+        async for page in self._lists.downward(path, params):
+            rows += [Transaction.parse(row) for row in page.rows]
+            if since is not None and any(row.created_at < since - LATE for row in rows):
+                return rows
+            if any(row.type == "Create" and row.ticket_id == ticket.id for row in rows):
+                if all(row.type != LINKED for row in rows):
+                    return rows
+                break
+        if not rows:
             return []
-        newest = [Transaction.parse(row) for row in page.rows]
-        behind = since is not None and any(row.created_at < since - LATE for row in newest)
-        created = any(row.type == "Create" and row.ticket_id == ticket.id for row in newest)
-        if behind or (created and all(row.type != LINKED for row in newest)):
-            return newest
-        latest = max(row.id for row in newest)
-        return [row async for rows in self._lists.walk(path, params, latest, EMPTY_PAGES * MOST_ROWS) for row in rows]
+        latest = max(row.id for row in rows)
+        return [row async for page in self._lists.walk(path, params, latest, EMPTY_PAGES * MOST_ROWS) for row in page]
 
     async def _parts(self, ticket: Ticket, rows: Sequence[Transaction]) -> dict[int, list[Part]]:
         """Return the parts of these transactions, without their contents.

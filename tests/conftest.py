@@ -1,5 +1,218 @@
 """Fixtures for all tests."""
 
-from syncd.testing.fixtures import clock, pytest_asyncio_loop_factories
+import itertools
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
-__all__ = ["clock", "pytest_asyncio_loop_factories"]
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from syncd.delivery.dispatcher import Dispatcher
+from syncd.model.communication import Thread
+from syncd.model.link import Link, NewLink
+from syncd.model.ticket import TicketRef
+from syncd.service.parts import Parts
+from syncd.service.settings import Settings, load_settings
+from syncd.service.system_lane import SystemLane
+from syncd.store import links, lists, restored, standing
+from syncd.store.database import Database, open_database
+from syncd.store.high_water import HighWater
+from syncd.store.schema import database_id, ensure_schema
+from syncd.testing.fixtures import clock, pytest_asyncio_loop_factories
+from syncd.testing.helpdesk import DeskTicket, Helpdesk
+from syncd.testing.sandbox import Sandbox
+from syncd.testing.virtual_clock import VirtualClock
+
+__all__ = ["clock", "database", "database_url", "postgresql_url", "pytest_asyncio_loop_factories", "sqlite_url"]
+
+POSTGRESQL = "SYNCD_TEST_POSTGRESQL"
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Return the address of a SQLite file that is not there yet."""
+    return f"sqlite:///{tmp_path}/syncd.db"
+
+
+@pytest_asyncio.fixture
+async def postgresql_url() -> AsyncIterator[str]:
+    """Return the address of an empty PostgreSQL database, dropped after the test."""
+    server = os.environ.get(POSTGRESQL)
+    if server is None:
+        if os.environ.get("SYNCD_TEST_SERVERS") == "required":
+            pytest.fail(f"{POSTGRESQL} is not set, and servers are required here")
+        pytest.skip(
+            f"no PostgreSQL: set {POSTGRESQL}=postgresql://user@host/database (tests/servers/postgresql.sh start)"
+        )
+    name = f"syncd_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(server)
+    await admin.execute(f'CREATE DATABASE "{name}"')
+    yield f"{server.rpartition('/')[0]}/{name}"
+    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await admin.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the address of an empty database, once on SQLite and once on PostgreSQL."""
+    yield request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """Return a database with the schema, once on SQLite and once on PostgreSQL."""
+    opened = open_database(database_url)
+    await ensure_schema(opened, migrate=True)
+    yield opened
+    await opened.close()
+
+
+class World:
+    """A helpdesk, a sandbox of the API, and the parts of the daemon between them, in one process and virtual time."""
+
+    def __init__(self, clock: VirtualClock, folder: Path) -> None:
+        self.clock = clock
+        self.folder = folder
+        self.helpdesk = Helpdesk(clock)
+        self.sandbox = Sandbox({"key-berlin": "berlin", "key-hamburg": "hamburg"}, clock=clock)
+        self.changes: dict[str, object] = {}
+        self._threads = itertools.count(500)
+
+    async def open(self) -> None:
+        """Start both ends; the daemon's parts come with `begin`."""
+        await self.helpdesk.start()
+        await self.sandbox.start()
+
+    async def close(self) -> None:
+        """Stop everything."""
+        await self.end()
+        await self.sandbox.stop()
+        await self.helpdesk.close()
+
+    def settings(self, **changes: object) -> Settings:
+        """Return settings for both ends; `changes` are TOML keys of [systems.desk] or, with api_, of [api.berlin]."""
+        system = {"adapter": "in_memory", "poll_seconds": 10} | {
+            key: value for key, value in changes.items() if not key.startswith("api_") and key != "apis"
+        }
+        api = {key.removeprefix("api_"): value for key, value in changes.items() if key.startswith("api_")}
+        lines = ['timezone = "Europe/Berlin"', "[database]", f'url = "sqlite:///{self.folder}/syncd.db"']
+        for name in ("berlin", "hamburg"):
+            values = {"base_url": self.sandbox.base_url, "api_key": f"key-{name}"} | (api if name == "berlin" else {})
+            lines += [f"[api.{name}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+        lines += ["[systems.desk]", *(f"{key} = {_toml(value)}" for key, value in system.items())]
+        lines += [
+            "[systems.desk.options]",
+            f'base_url = "{self.helpdesk.base_url}"',
+            f'token = "{self.helpdesk.token}"',
+        ]
+        file = self.folder / "config.toml"
+        file.write_text("\n".join(lines))
+        return load_settings(file, {})
+
+    async def begin(self, **changes: object) -> None:
+        """Open the database and run a lane for the system and a dispatcher for each api, as a daemon would."""
+        settings = self.settings(**changes)
+        self.database = open_database(settings.database.url.get_secret_value())
+        await ensure_schema(self.database, migrate=True)
+        policies = {name: api.in_doubt for name, api in settings.api.items()}
+        now = self.clock.now()
+        await self.database.write(lambda c: standing.adopt_orphans(c, policies, now))
+        self.high_water = HighWater(self.folder / "high-water")
+        name = await self.database.read(database_id)
+        self.high_water.open(name, await self.database.read(restored.attempt_counter))
+        self.parts = Parts(settings, self.database, self.clock, self.high_water, lambda: None)
+        self.parts.make()
+        self.parts.may_poll.set()
+        self.parts.may_send.set()
+        self.parts.run()
+
+    async def end(self) -> None:
+        """Stop the daemon's parts cleanly."""
+        if hasattr(self, "parts"):
+            await self.parts.end_polling()
+            await self.parts.drain()
+            self.high_water.close()
+            await self.database.close()
+            del self.parts
+
+    @property
+    def lane(self) -> SystemLane:
+        """Return the lane of the helpdesk."""
+        return self.parts.systems["desk"].lane
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """Return the dispatcher of the first api."""
+        return self.parts.apis["berlin"].dispatcher
+
+    def ticket(self, subject: str = "Locker", text: str = "first message") -> DeskTicket:
+        """Return a ticket that is an hour old."""
+        return self.helpdesk.create_ticket(subject, text, at=self.clock.now() - timedelta(hours=1))
+
+    async def link(self, ticket: DeskTicket, *, thread: int = 0, api: str = "berlin", **more: Any) -> int:
+        """Register a link to a ticket; return its id."""
+        now = self.clock.now()
+        key = Thread(api, more.get("customer", 7), thread or next(self._threads))
+        ref = TicketRef(number=ticket.number)
+        new = NewLink(key, "desk", ref, more.get("from_at", now))
+        return (await self.database.write(lambda c: links.add(c, new, now))).link_id
+
+    async def sweep(self) -> bool:
+        """Make one sweep; return whether it went well."""
+        return await self.lane.turn()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let that much time pass for whatever waits."""
+        await self.clock.sleep(seconds)
+
+    async def sync(self, seconds: float = 5.0) -> None:
+        """Make one sweep and let what is due go out."""
+        await self.sweep()
+        await self.pass_time(seconds)
+
+    def sent(self, thread: int | None = None) -> list[str]:
+        """Return the contents that the API has added, in order."""
+        return [one.body["content"] for one in self.sandbox.communications if thread is None or one.thread_id == thread]
+
+    async def states(self) -> dict[str, int]:
+        """Return the number of deliveries by state."""
+        return (await self.database.read(lists.count_all)).deliveries
+
+    async def get_link(self, link_id: int) -> Link:
+        """Return a link as it is stored."""
+        link = await self.database.read(lambda c: links.find(c, link_id))
+        assert link is not None
+        return link
+
+    async def deliveries(self, **wanted: Any) -> list[lists.DeliveryItem]:
+        """Return deliveries as they are listed."""
+        return await self.database.read(lambda c: lists.list_deliveries(c, **wanted))
+
+    async def only_delivery(self) -> lists.DeliveryInFull:
+        """Return the one delivery that there is, in full."""
+        (item,) = await self.deliveries()
+        found = await self.database.read(lambda c: lists.find_delivery(c, item.id))
+        assert found is not None
+        return found
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f'"{key}" = {_toml(one)}' for key, one in value.items()) + "}"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+@pytest_asyncio.fixture
+async def world(clock: VirtualClock, tmp_path: Path) -> AsyncIterator[World]:
+    """Return both ends, started; `begin` puts the daemon's parts between them."""
+    made = World(clock, tmp_path)
+    await made.open()
+    yield made
+    await made.close()

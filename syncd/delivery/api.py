@@ -56,7 +56,7 @@ class _Answer:
     retry_after_seconds: float | None = None
 
 
-async def _once_only(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def once_only(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Hide from aiohttp the failures after which it would send a PUT a second time by itself."""
     try:
         return await handler(request)
@@ -161,7 +161,7 @@ class OpenApi:
                 },
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                middlewares=(_once_only,),
+                middlewares=(once_only,),
                 timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
                 trust_env=False,
             )

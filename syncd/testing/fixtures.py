@@ -5,12 +5,18 @@ In a conftest.py: `from syncd.testing.fixtures import clock, pytest_asyncio_loop
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
 
 import pytest
 import pytest_asyncio
 
 from syncd.testing.virtual_clock import VirtualClock, VirtualLoop
+
+# So that a failing test of the suite tells both sides of its comparison, as tests in test files do.
+for _module in ("contract_base", "contract_tickets", "contract_replies", "contract_failures"):
+    if f"syncd.testing.{_module}" not in sys.modules:
+        pytest.register_assert_rewrite(f"syncd.testing.{_module}")
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 

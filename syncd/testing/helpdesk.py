@@ -7,7 +7,6 @@
 It is strict: what its API does not know is refused, as is a request without its token.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
@@ -148,21 +147,24 @@ class Helpdesk(HelpdeskRecords):
         if not self.feed:
             raise web.HTTPNotFound(text="This helpdesk has no list of changes.")
         query = _query(request, "since", "after")
-        after = _number(query.get("after", "0"))
-        since = _instant(query["since"]) if "since" in query else None
-        changes = [one for one in self.changes if one.seq > after and (since is None or one.at >= since)]
+        after = self._seq_before(_instant(query["since"])) if "since" in query else _number(query.get("after", "0"))
+        changes = self.changes[after:]
         page = changes[: self.page_size]
         if self.faults.take_empty_page():
             page, changes = [], []
-        last = page[-1].seq if page else max(after, len(self.changes) if since else 0)
+        last = page[-1].seq if page else after
         value = {
             "changes": [
                 {"seq": one.seq, "at": one.at, "ticket_id": one.ticket_id, "reply_id": one.reply_id} for one in page
             ],
             "more": len(changes) > len(page) or self.faults.repeats_token,
-            "last": self.faults.token_or(last, after),
+            "last": self.faults.token_or(last, 0 if "since" in query else after),
         }
         return _json(value | self._bulk_value(page) if self.bulk_replies else value)
+
+    def _seq_before(self, since: datetime) -> int:
+        """Return the number of the last change before the first one at `since` or later."""
+        return next((one.seq - 1 for one in self.changes if one.at >= since), len(self.changes))
 
     def _bulk_value(self, page: Sequence[DeskChange]) -> dict[str, Any]:
         """Return the tickets and the changed replies of a page, without those that may not be seen."""

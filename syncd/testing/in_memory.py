@@ -202,11 +202,10 @@ def _change_page(page: Mapping[str, Any], changes: Sequence[Mapping[str, Any]]) 
     return ChangePage(
         cursor=cursor,
         ticket_ids=ticket_ids,
-        tickets=tuple(ticket for ticket in _tickets(page) if ticket_id_of(ticket) in ticket_ids),
+        tickets=tuple(ticket for ticket in _tickets(page) if _id_of(ticket) in ticket_ids),
         replies={ticket_id: tuple(replies[ticket_id]) for ticket_id in ticket_ids if ticket_id not in untold},
     )
 
 
-def ticket_id_of(ticket: Ticket | Unavailable) -> str:
-    """Return the id of a ticket, whether it can be followed or not."""
+def _id_of(ticket: Ticket | Unavailable) -> str:
     return ticket.id if isinstance(ticket, Ticket) else ticket.ticket_id

@@ -189,12 +189,11 @@ class Sandbox:
         return data
 
     async def _fail(self, request: web.Request, fault: Fault, studio: str, data: bytes) -> web.StreamResponse:
-        if fault in APPLIED or (isinstance(fault, Answer) and fault.applied):
+        if fault.applied if isinstance(fault, Answer) else fault in APPLIED:
             self._add(request, studio, data)
         if isinstance(fault, Answer):
-            return web.Response(
-                status=fault.status, body=fault.body, content_type=fault.media_type, headers=fault.headers
-            )
+            headers = dict(fault.headers)
+            return web.Response(status=fault.status, body=fault.body, content_type=fault.media_type, headers=headers)
         if fault in {Break.HANG, Break.APPLY_THEN_HANG}:
             await self._stopping.wait()
         elif fault in {Break.GARBAGE, Break.APPLY_THEN_GARBAGE} and request.transport is not None:

@@ -1,7 +1,6 @@
 """What the sandbox can be told to do wrong: faults as values, for `Sandbox.plan`."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -29,7 +28,7 @@ class Answer:
     status: int
     body: bytes = field(default=b"", repr=False)
     media_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: tuple[tuple[str, str], ...] = ()
     applied: bool = False
 
 
@@ -55,7 +54,7 @@ def stranger(status: int, *, applied: bool = False) -> Answer:
 
 def redirect(location: str, status: int = 307) -> Answer:
     """Return a redirect to an address."""
-    return Answer(status, headers={"Location": location})
+    return Answer(status, headers=(("Location", location),))
 
 
 def broken_success(body: bytes = b"added, thanks") -> Answer:

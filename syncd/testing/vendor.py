@@ -93,10 +93,17 @@ class Vendor(ABC):
         """Answer the next request with 429 and `Retry-After: <seconds>`, and what comes after it as usual."""
         raise NotOffered("the stand-in does not throttle")
 
+    async def answer_nonsense_next(self) -> None:
+        """Answer the next request with status 200 and something that is no answer: a login page, or an error inside."""
+        raise NotOffered("the stand-in always makes sense")
+
     async def hang_next(self) -> None:
         """Leave the next request without an answer for ever."""
         raise NotOffered("the stand-in does not hang")
 
     async def repeat_page_token(self) -> None:
-        """Let the change feed hand out, from now on, the same token for the next page again and again."""
+        """Let the change feed hand out, from now on, the same token for the next page again and again.
+
+        That is: every page claims that there is more, and names as its next page the one that was just asked for.
+        """
         raise NotOffered("the stand-in's feed has no page token to repeat")

@@ -8,12 +8,16 @@ from types import SimpleNamespace
 
 import aiohttp
 import pytest
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_writer import StreamWriter
+from multidict import CIMultiDict
 from pydantic import SecretStr
 from yarl import URL
 
-from syncd.delivery.api import LARGEST_ANSWER, KeyState, OpenApi, parse_base_url
+from syncd.delivery.api import LARGEST_ANSWER, KeyState, OpenApi, once_only, parse_base_url
 from syncd.delivery.decide import judge
-from syncd.delivery.payload import OncePayload
+from syncd.delivery.failure import RequestEnded
+from syncd.delivery.payload import NotWritten, OncePayload
 from syncd.model.communication import Thread
 from syncd.model.delivery import Outcome, Reached
 from syncd.model.errors import SettingsError
@@ -222,27 +226,45 @@ async def test_a_stale_connection_is_found_before_before_body_is_asked(raw, open
 
 
 @pytest.mark.parametrize("size", [10, 1024 * 1024])
-async def test_a_connection_closing_at_the_first_byte_takes_none(clock, size):
-    """A transport that is closing refuses the write before it begins, large bodies included."""
-    payload = OncePayload(b"x" * size, ready, lambda: None)
-    reader, writer = None, None
-
-    async def serve(_reader, peer) -> None:
-        peer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+@pytest.mark.parametrize("what", ["closing", "answered", "ended"])
+@pytest.mark.parametrize("when", ["before", "during"])
+async def test_a_connection_of_no_use_takes_no_byte(raw, clock, size, what, when):
+    """Closed, already answered or given up, before or during before_body: the body is not begun, however large."""
+    listener = Listener()
+    calls = []
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_connection(
-        lambda: aiohttp.client_proto.ResponseHandler(loop), *server.sockets[0].getsockname()
-    )
-    writer = aiohttp.http_writer.StreamWriter(protocol, loop)
-    await writer.write_headers("PUT / HTTP/1.1", aiohttp.client_reqrep.CIMultiDict())
-    transport.close()
-    with pytest.raises(Exception, match="closed the connection"):
-        await payload.write_with_length(writer, size)
-    server.close()
-    assert reader is None
-    assert (payload.reached, payload.sent_bytes) == (Reached.CONNECTED, 0)
+    ending = []
+
+    def spoil() -> None:
+        if what == "closing":
+            transport.close()
+        elif what == "answered":
+            protocol.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        else:
+            ending.append(asyncio.ensure_future(payload.end()))
+
+    async def before_body() -> None:
+        calls.append(1)
+        if when == "during":
+            spoil()
+            await asyncio.sleep(0)
+
+    payload = OncePayload(b"x" * size, before_body, lambda: None)
+    async with raw.Server([listener]) as server:
+        transport, protocol = await loop.create_connection(lambda: ResponseHandler(loop), "127.0.0.1", server.port)
+        protocol.set_response_params()
+        writer = StreamWriter(protocol, loop)
+        await writer.write_headers("PUT / HTTP/1.1", CIMultiDict())
+        if when == "before":
+            spoil()
+            await asyncio.sleep(0)
+        with pytest.raises(NotWritten):
+            await payload.write_with_length(writer, size)
+        await asyncio.gather(*ending)
+        transport.close()
+        await listener.gone.wait()
+    assert len(calls) == (when == "during")
+    assert (payload.reached, payload.sent_bytes, listener.bytes) == (Reached.CONNECTED, 0, b"")
 
 
 @pytest.mark.parametrize("pushed", ["second answer", "408", "100"])
@@ -422,6 +444,20 @@ async def test_the_payload_alone_keeps_aiohttp_from_sending_twice(raw, clock):
     async with raw.Server([close_after_request, raw.answer_ok]) as server, aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientError):
             await session.put(URL(server.url), data=OncePayload(BODY, ready, lambda: None))
+    assert len(server.requests) == 1
+
+
+async def test_the_middleware_alone_keeps_aiohttp_from_sending_twice(raw, clock):
+    """With a body that could be written again, hiding the failure from aiohttp still stops the second request."""
+
+    async def close_after_request(peer) -> None:
+        await peer.read_request()
+        peer.close()
+
+    session = aiohttp.ClientSession(middlewares=(once_only,))
+    async with raw.Server([close_after_request, raw.answer_ok]) as server, session:
+        with pytest.raises(RequestEnded):
+            await session.put(URL(server.url), data=BODY)
     assert len(server.requests) == 1
 
 

@@ -271,7 +271,9 @@ def test_a_fault_is_judged_right_and_never_doubles(row, reused, tls, raw, certif
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_fault_is_judged_the_same_on_uvloop(row, reused, raw):
     """The daemon's event loop names some failures differently, and proves the same."""
-    result = uvloop.run(attempt(row, raw, SystemClock(), REAL_TIMEOUT, reused=reused, tls=None))
+    # Short where the fault is silence; elsewhere a busy machine must not turn it into one.
+    timeout_seconds = REAL_TIMEOUT if "TimeoutError" in (row.failure or ()) else 10
+    result = uvloop.run(attempt(row, raw, SystemClock(), timeout_seconds, reused=reused, tls=None))
     hold_to(row, *result)
 
 

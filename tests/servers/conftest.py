@@ -124,7 +124,7 @@ class RequestTrackerServer:
 
     def set_time_zone(self, login: str, zone: str) -> None:
         """Set the time zone that a user prefers; empty means the server's."""
-        self._put("root", f"/user/{login}", {"Timezone": zone}, expected="changed from|already")
+        self._put("root", f"/user/{login}", {"Timezone": zone}, expected=r"changed from|^\[\]$")
 
     def receive_mail(self, message: bytes) -> None:
         """Hand in a mail as the mail gateway does; `[rt.test #N]` in its subject makes it a reply to ticket N."""
@@ -139,10 +139,12 @@ class RequestTrackerServer:
         self,
         ticket: int,
         times: Sequence[datetime],
+        *,
         by: Literal["customer", "agent"] = "customer",
+        kind: Literal["Correspond", "Comment"] = "Correspond",
         first_id: int | None = None,
     ) -> list[int]:
-        """Write replies with these times straight into the database, where REST would take minutes; return their ids.
+        """Write messages with these times straight into the database, where REST would take minutes; return their ids.
 
         They get ascending ids after all others, or from `first_id` on: as if committed late, if that is a lower one.
         """
@@ -150,24 +152,26 @@ class RequestTrackerServer:
             last = database.execute("SELECT MAX(id) FROM Transactions").fetchone()[0]
             ids = list(range(first_id or last + 1, (first_id or last + 1) + len(times)))
             for key, at in zip(ids, times, strict=True):
-                created, user = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"), self._user_ids[by]
                 database.execute(
                     "INSERT INTO Transactions (id, ObjectType, ObjectId, Type, Creator, Created) "
-                    "VALUES (?, 'RT::Ticket', ?, 'Correspond', ?, ?)",
-                    (key, ticket, user, created),
+                    "VALUES (?, 'RT::Ticket', ?, ?, ?, ?)",
+                    (key, ticket, kind, self._user_ids[by], _database_time(at)),
                 )
                 database.execute(
                     "INSERT INTO Attachments (TransactionId, Parent, ContentType, Headers, Content, Creator, Created) "
                     "VALUES (?, 0, 'text/plain', 'X-RT-Interface: Email', ?, ?, ?)",
-                    (key, f"text of {key}", user, created),
+                    (key, f"text of {key}", self._user_ids[by], _database_time(at)),
                 )
         return ids
 
-    def backdate(self, at: datetime) -> None:
-        """Let all transactions on tickets have been made at this instant."""
-        created = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    def backdate(self, at: datetime, ticket: int | None = None) -> None:
+        """Let all transactions, or those of one ticket, have been made at this instant."""
+        query = "UPDATE Transactions SET Created = ? WHERE ObjectType = 'RT::Ticket'"
         with closing(sqlite3.connect(self._database, timeout=30)) as database, database:
-            database.execute("UPDATE Transactions SET Created = ? WHERE ObjectType = 'RT::Ticket'", (created,))
+            if ticket is None:
+                database.execute(query, (_database_time(at),))
+            else:
+                database.execute(f"{query} AND ObjectId = ?", (_database_time(at), ticket))
 
     def transactions(self, ticket: int) -> list[dict[str, Any]]:
         """Return the ids and types of all transactions of a ticket, as root sees them."""
@@ -192,6 +196,10 @@ class RequestTrackerServer:
         said = json.dumps(self.call(by, "PUT", path, body))
         if not re.search(expected, said):
             raise RuntimeError(f"Request Tracker refused {sorted(body)} of {path}: {said}")
+
+
+def _database_time(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @pytest.fixture(scope="session")

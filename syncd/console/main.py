@@ -1,0 +1,109 @@
+"""The command `syncd`: which commands there are, and the way into them.
+
+This module stays light: it knows the commands by name and by one line of help. A command's module is imported when
+the command is called, or when its own help is asked for; `syncd --help` imports nothing of it.
+"""
+
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from syncd import __version__
+from syncd.console.output import report_error, report_unexpected
+from syncd.model.errors import SettingsError, SyncdError
+
+PROGRAM = "syncd"
+ABOUT = "Keeps the communication threads of a CRM in step with the tickets of external ticketing systems."
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command by its place, `module:name`: a function, or a typer app that holds subcommands."""
+
+    place: str
+    text: str
+
+
+COMMANDS = {
+    "run": Command("syncd.console.run:run", "Poll, map and deliver until stopped: the service."),
+    "check": Command("syncd.console.check:check", "Check settings, database, every system and every api; read-only."),
+    "status": Command("syncd.console.status:status", "Show what is stuck, why, since when, and what to do."),
+    "links": Command("syncd.console.links:app", "Tie tickets to threads: add, import, list, show, resume, remove."),
+    "deliveries": Command("syncd.console.deliveries:app", "Look at communications on their way, and decide about them."),
+    "poll": Command("syncd.console.poll:poll", "Read systems or tickets now."),
+    "backfill": Command("syncd.console.backfill:backfill", "Collect replies that are older than their links."),
+    "preview": Command("syncd.console.preview:preview", "Print what would be sent for a ticket; send nothing."),
+    "apis": Command("syncd.console.apis:app", "List, pause, resume and release targets of the Open API."),
+    "systems": Command("syncd.console.systems:app", "List, pause and resume ticketing systems."),
+    "adapters": Command("syncd.console.adapters:adapters", "List the kinds of ticketing systems that are installed."),
+    "db": Command("syncd.console.db:app", "Upgrade the database, show its version, declare it restored."),
+    "demo": Command("syncd.console.demo:demo", "Show everything at work against stand-ins on this machine."),
+    "sandbox": Command("syncd.console.sandbox:sandbox", "Serve a stand-in for the Open API on this machine."),
+}
+
+
+def program_help() -> str:
+    """Return what `syncd --help` says."""
+    width = max(len(name) for name in COMMANDS)
+    lines = [
+        f"Usage: {PROGRAM} [--config PATH] COMMAND [ARGS]...",
+        "",
+        f"  {ABOUT}",
+        "",
+        "Options:",
+        "  --config PATH  The settings file, before or after the command. Else $SYNCD_CONFIG, else",
+        "                 /etc/syncd/config.toml.",
+        "  --version      Show the version and exit.",
+        "  --help         Show this message and exit; after a command, its own help.",
+        "",
+        "Commands:",
+        *(f"  {name:<{width}}  {command.text}" for name, command in COMMANDS.items()),
+        "",
+        "Exit codes: 0 good, 1 something failed or needs a person, 2 usage or settings.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command and return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _accept_any_text()
+    # Answered before the library of the command line is imported, which takes longer than all the rest of it.
+    if given in ([], ["--help"]):
+        sys.stdout.write(program_help())
+        return 0 if given else 2
+    if given == ["--version"]:
+        sys.stdout.write(f"{PROGRAM} {__version__}\n")
+        return 0
+    return _carry_out(given)
+
+
+def _accept_any_text() -> None:
+    # A terminal that cannot show a letter must not end a command in the middle of its work.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _carry_out(given: list[str]) -> int:
+    from syncd.console.group import program  # noqa: PLC0415 - a tenth of a second that `--help` does not need
+
+    try:
+        program(COMMANDS, program_help).main(given, prog_name=PROGRAM)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    except SettingsError as error:
+        report_error(str(error), heading="the settings cannot be used:")
+        return error.exit_code
+    except SyncdError as error:
+        report_error(str(error))
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last resort: type and place, never contents
+        report_unexpected(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""An account of Zendesk for the tests beside this file, and adapters signed in to it."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapters.zendesk import Zendesk, ZendeskConfig
+from syncd.sources.http import VendorHttp
+
+# Tests are no package here, so the stand-in beside this file is loaded by its path.
+_SPEC = importlib.util.spec_from_file_location("zendesk_stand_in", Path(__file__).with_name("stand_in.py"))
+stand_in = sys.modules.setdefault(_SPEC.name, importlib.util.module_from_spec(_SPEC))
+_SPEC.loader.exec_module(stand_in)
+
+
+@pytest.fixture
+async def zendesk(clock):
+    """A running account."""
+    async with stand_in.ZendeskStandIn(clock) as account:
+        yield account
+
+
+@pytest.fixture
+async def connect(zendesk, clock):
+    """Makes adapters signed in to the account."""
+    opened = []
+
+    def connect_with(link_hosts=(), **credentials):
+        options = ZendeskConfig(base_url=zendesk.base_url, **(credentials or {"oauth_token": "oauth-token-1"}))
+        opened.append(VendorHttp(Zendesk.connection(options), clock=clock))
+        return Zendesk(options, opened[-1], link_hosts)
+
+    yield connect_with
+    for http in opened:
+        await http.close()
+
+
+@pytest.fixture
+def adapter(connect):
+    """An adapter signed in by a ready token."""
+    return connect()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pwd
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -124,7 +125,7 @@ def quiet_log() -> None:
     """Write warnings and errors alone, for people: a command says itself what it did."""
     from syncd.service.log import configure_log  # noqa: PLC0415 - see above
 
-    configure_log("WARNING", "human")
+    configure_log("WARNING", "human", sys.stderr)
 
 
 @asynccontextmanager

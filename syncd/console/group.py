@@ -4,7 +4,7 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -12,25 +12,14 @@ from typer.main import get_command
 
 from syncd.console.context import Invocation, invocation_of
 
-
-class Placed(Protocol):
-    """A command by its place, `module:name`, with one line of help."""
-
-    @property
-    def place(self) -> str:
-        """Return `module:name`."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """Return one line of help."""
-        ...
+Places = Mapping[str, tuple[str, str]]
+"""Commands by name: the place, `module:name`, and one line of help."""
 
 
 class Program(TyperGroup):
     """The outermost group. Its commands are known by name; each is imported when it is asked for."""
 
-    placed: Mapping[str, Placed]
+    placed: Places
     help_text: Callable[[], str]
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base's signature
@@ -42,7 +31,7 @@ class Program(TyperGroup):
         placed = self.placed.get(cmd_name)
         if placed is None:
             return None
-        command = _load(placed.place, cmd_name)
+        command = _load(placed[0], cmd_name)
         _add_shared_options(command)
         return command
 
@@ -58,7 +47,7 @@ class Program(TyperGroup):
             sys.stdout.flush()
 
 
-def program(placed: Mapping[str, Placed], help_text: Callable[[], str]) -> Program:
+def program(placed: Places, help_text: Callable[[], str]) -> Program:
     """Return the program with these commands."""
     app = typer.Typer(cls=Program, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.callback()(_begin)
@@ -103,9 +92,7 @@ def _keep_config(ctx: typer.Context, value: Path | None) -> Path | None:
 def _shared(
     config: Annotated[
         Path | None,
-        typer.Option(
-            "--config", metavar="PATH", help="The settings file.", callback=_keep_config, expose_value=False
-        ),
+        typer.Option("--config", metavar="PATH", help="The settings file.", callback=_keep_config, expose_value=False),
     ] = None,
 ) -> None:
     """Hold the options that every command has."""

@@ -1,46 +1,38 @@
 """The command `syncd`: which commands there are, and the way into them.
 
 This module stays light: it knows the commands by name and by one line of help. A command's module is imported when
-the command is called, or when its own help is asked for; `syncd --help` imports nothing of it.
+the command is called, or when its own help is asked for; `syncd --help` imports nothing at all.
 """
 
+# ruff: noqa: PLC0415 - imports stand inside functions, so that help costs no more than the start of Python
+
 import io
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from syncd import __version__
-from syncd.console.output import report_error, report_unexpected
-from syncd.model.errors import SettingsError, SyncdError
 
 PROGRAM = "syncd"
 ABOUT = "Keeps the communication threads of a CRM in step with the tickets of external ticketing systems."
 
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command by its place, `module:name`: a function, or a typer app that holds subcommands."""
-
-    place: str
-    text: str
-
-
-COMMANDS = {
-    "run": Command("syncd.console.run:run", "Poll, map and deliver until stopped: the service."),
-    "check": Command("syncd.console.check:check", "Check settings, database, every system and every api; read-only."),
-    "status": Command("syncd.console.status:status", "Show what is stuck, why, since when, and what to do."),
-    "links": Command("syncd.console.links:app", "Tie tickets to threads: add, import, list, show, resume, remove."),
-    "deliveries": Command("syncd.console.deliveries:app", "Look at communications on their way, and decide about them."),
-    "poll": Command("syncd.console.poll:poll", "Read systems or tickets now."),
-    "backfill": Command("syncd.console.backfill:backfill", "Collect replies that are older than their links."),
-    "preview": Command("syncd.console.preview:preview", "Print what would be sent for a ticket; send nothing."),
-    "apis": Command("syncd.console.apis:app", "List, pause, resume and release targets of the Open API."),
-    "systems": Command("syncd.console.systems:app", "List, pause and resume ticketing systems."),
-    "adapters": Command("syncd.console.adapters:adapters", "List the kinds of ticketing systems that are installed."),
-    "db": Command("syncd.console.db:app", "Upgrade the database, show its version, declare it restored."),
-    "demo": Command("syncd.console.demo:demo", "Show everything at work against stand-ins on this machine."),
-    "sandbox": Command("syncd.console.sandbox:sandbox", "Serve a stand-in for the Open API on this machine."),
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("syncd.console.run:run", "Poll, map and deliver until stopped: the service."),
+    "check": ("syncd.console.check:check", "Check settings, database, every system and every api; read-only."),
+    "status": ("syncd.console.status:status", "Show what is stuck, why, since when, and what to do."),
+    "links": ("syncd.console.links:app", "Tie tickets to threads: add, import, list, show, resume, remove."),
+    "deliveries": ("syncd.console.deliveries:app", "Look at communications on their way, and decide about them."),
+    "poll": ("syncd.console.poll:poll", "Read systems or tickets now."),
+    "backfill": ("syncd.console.backfill:backfill", "Collect replies that are older than their links."),
+    "preview": ("syncd.console.preview:preview", "Print what would be sent for a ticket; send nothing."),
+    "apis": ("syncd.console.apis:app", "List, pause, resume and release targets of the Open API."),
+    "systems": ("syncd.console.systems:app", "List, pause and resume ticketing systems."),
+    "adapters": ("syncd.console.adapters:adapters", "List the kinds of ticketing systems that are installed."),
+    "db": ("syncd.console.db:app", "Upgrade the database, show its version, declare it restored."),
+    "demo": ("syncd.console.demo:demo", "Show everything at work against stand-ins on this machine."),
+    "sandbox": ("syncd.console.sandbox:sandbox", "Serve a stand-in for the Open API on this machine."),
 }
+"""Every command: its place, `module:name` of a function or of a typer app with subcommands, and one line of help."""
 
 
 def program_help() -> str:
@@ -58,7 +50,7 @@ def program_help() -> str:
         "  --help         Show this message and exit; after a command, its own help.",
         "",
         "Commands:",
-        *(f"  {name:<{width}}  {command.text}" for name, command in COMMANDS.items()),
+        *(f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()),
         "",
         "Exit codes: 0 good, 1 something failed or needs a person, 2 usage or settings.",
     ]
@@ -69,14 +61,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     _accept_any_text()
-    # Answered before the library of the command line is imported, which takes longer than all the rest of it.
     if given in ([], ["--help"]):
-        sys.stdout.write(program_help())
+        _write(program_help())
         return 0 if given else 2
     if given == ["--version"]:
-        sys.stdout.write(f"{PROGRAM} {__version__}\n")
+        _write(f"{PROGRAM} {__version__}\n")
         return 0
     return _carry_out(given)
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads on. What is left in the buffer must not be tried again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _accept_any_text() -> None:
@@ -87,7 +87,9 @@ def _accept_any_text() -> None:
 
 
 def _carry_out(given: list[str]) -> int:
-    from syncd.console.group import program  # noqa: PLC0415 - a tenth of a second that `--help` does not need
+    from syncd.console.group import program
+    from syncd.console.output import report_error, report_unexpected
+    from syncd.model.errors import SettingsError, SyncdError
 
     try:
         program(COMMANDS, program_help).main(given, prog_name=PROGRAM)

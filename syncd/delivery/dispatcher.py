@@ -33,7 +33,10 @@ HEADS_AT_ONCE = 64
 
 @dataclass(slots=True)
 class Dispatcher:
-    """Sends what is due at one api until it is stopped. One task runs it; attempts are tasks of their own."""
+    """Sends what is due at one api until it is stopped. One task runs it; attempts are tasks of their own.
+
+    `idle`: it has looked, nothing is on its way, and nothing may start now.
+    """
 
     sender: Sender
     allowed: asyncio.Event
@@ -41,7 +44,7 @@ class Dispatcher:
     pace: Pace = field(init=False)
     progressed_at: float = field(init=False)
     state: ApiState = field(init=False)
-    idle: bool = True
+    idle: bool = False
     _heads: deque[Head] = field(default_factory=deque)
     _running: dict[int, tuple[Attempt, asyncio.Task[None]]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -126,9 +129,10 @@ class Dispatcher:
             self.health.throttled_until = max(self.health.throttled_until, monotonic + min(left, 3600.0))
 
     async def _start_due(self, now: datetime) -> float:
-        while not self._stopping:
+        while not self._stopping and self.state.paused_cause is None:
             wait_seconds = self._blocked_seconds()
             if wait_seconds is not None:
+                self.idle = not self._running and self.health.wait_seconds(self.sender.clock.monotonic()) > 0
                 return wait_seconds
             head = await self._next_head(now)
             self.idle = head is None and not self._running
@@ -215,7 +219,8 @@ class Dispatcher:
                 await self._stop_sending(PauseCause.NOT_THE_API, verdict.message, None)
             case Outcome.THREAD_AT_FAULT if trial or self._refuses_everyone:
                 refused = list({*self.health.refused, thread_key})
-                await self._write(lambda c: outbox.put_back(c, refused))
+                self.state = replace(self.state, paused_cause=PauseCause.THREADS)
+                await self._write(lambda c: outbox.put_back(c, refused, now))
                 self.health.refused.clear()
                 await self._stop_sending(PauseCause.THREADS, verdict.message, now + TRIAL_EVERY)
             case _:
@@ -227,9 +232,10 @@ class Dispatcher:
 
     async def _stop_sending(self, cause: PauseCause, reason: str, retry_at: datetime | None) -> None:
         now = self.sender.clock.now()
-        await self._write(lambda c: stored_health.pause_api(c, self.name, cause, reason, now, retry_at))
+        # At once, so that nothing starts while it is being stored.
         self.state = replace(self.state, paused_cause=cause)
         self._heads.clear()
+        await self._write(lambda c: stored_health.pause_api(c, self.name, cause, reason, now, retry_at))
         logger.bind(api=self.name, cause=cause.value).error("api paused: {}", reason)
 
     async def _resume(self) -> None:

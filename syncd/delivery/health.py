@@ -20,8 +20,9 @@ _ANSWERED = frozenset({Outcome.DELIVERED, Outcome.MESSAGE_AT_FAULT, Outcome.THRE
 class Health:
     """How well an api does.
 
-    Requests in flight grow by one per answer, and fall to one at the first doubt or failure. From the second bad
-    outcome in a row on, the api as a whole waits by the retry schedule: ten thousand waiting deliveries are one timer.
+    Requests in flight grow by one per answer (but not by a refused thread, as three of those may mean the api), and
+    fall to one at the first doubt or failure. From the second bad outcome in a row on, the api as a whole waits by
+    the retry schedule: ten thousand waiting deliveries are one timer.
     """
 
     most: int
@@ -38,7 +39,8 @@ class Health:
     def learn(self, outcome: Outcome, thread_key: int, now: float, asked_seconds: float | None = None) -> None:
         """Take in the outcome of an attempt."""
         if outcome in _ANSWERED:
-            self.limit = min(self.limit + 1, self.most)
+            if outcome is not Outcome.THREAD_AT_FAULT:
+                self.limit = min(self.limit + 1, self.most)
             self.bad_in_a_row = 0
             self.wait_until = 0.0
         elif outcome in _BAD:

@@ -100,10 +100,8 @@ class Daemon:
 
     async def serve(self) -> None:
         """Run until SIGTERM or SIGINT; SIGHUP reloads."""
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        self._heed_signals()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload.set)
         try:
             await self.start()
             self.parts.run()
@@ -114,6 +112,35 @@ class Daemon:
         finally:
             self.notifier.stopping()
             await self.stop()
+
+    async def once(self) -> bool:
+        """Make one turn of every system, deliver what is due, and stop; return whether every system was read.
+
+        SIGTERM and SIGINT end it early, which counts as not.
+        """
+        self._heed_signals()
+        failed: list[str] | None = None
+        try:
+            await self.start()
+            work = asyncio.create_task(self.parts.once())
+            stop = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                failed = work.result()
+            for task in (work, stop):
+                task.cancel()
+            await asyncio.gather(work, stop, return_exceptions=True)
+        finally:
+            await self.stop()
+        return failed == []
+
+    def end(self) -> None:
+        """Let `serve` or `once` stop, as SIGTERM does."""
+        self._stop.set()
+
+    def _heed_signals(self) -> None:
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, self.end)
 
     async def _until_stopped(self) -> None:
         stop = asyncio.create_task(self._stop.wait())

@@ -118,7 +118,7 @@ class _Sink:
 
 
 def _no_text(_record: "loguru.Record") -> str:
-    """Keep loguru from composing a text of its own, which would hold the exception's message."""
+    """Leave the text to our own forms: loguru's would hold the exception's message, whoever came to print it."""
     return ""
 
 

@@ -14,11 +14,15 @@ from syncd.store.high_water import HighWater
 from syncd.sync.collect import System
 
 LANE_LIMIT_SECONDS = 120.0
+LOOK_SECONDS = 0.05
 
 
 @dataclass(slots=True)
 class Parts:
-    """Everything that works. `may_poll` and `may_send` are the daemon's leave to do so."""
+    """Everything that works. `may_poll` and `may_send` are the daemon's leave to do so.
+
+    `broken` names the task that a bug has ended; syncd then stops, and has failed.
+    """
 
     settings: Settings
     database: Database
@@ -29,6 +33,7 @@ class Parts:
     may_send: asyncio.Event = field(default_factory=asyncio.Event)
     systems: dict[str, SystemPart] = field(default_factory=dict)
     apis: dict[str, ApiPart] = field(default_factory=dict)
+    broken: str | None = None
     _tasks: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
 
     def make(self) -> None:
@@ -58,6 +63,16 @@ class Parts:
         for name in self.apis:
             self._run_api(name)
 
+    async def once(self) -> list[str]:
+        """Make one turn of every lane, then deliver until nothing may start; return the systems that failed."""
+        lanes = {name: part.lane for name, part in self.systems.items()}
+        went_well = await asyncio.gather(*(lane.once() for lane in lanes.values()))
+        for name in self.apis:
+            self._run_api(name)
+        while not all(part.dispatcher.idle for part in self.apis.values()):
+            await self.clock.sleep(LOOK_SECONDS)
+        return [name for name, well in zip(lanes, went_well, strict=True) if not well]
+
     def _run_system(self, name: str) -> None:
         self._keep(f"system {name}", asyncio.create_task(self.systems[name].lane.run()))
 
@@ -72,6 +87,7 @@ class Parts:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception() is not None:
             logger.bind(task=task.get_name()).opt(exception=task.exception()).critical("a lane ended; syncd stops")
+            self.broken = task.get_name()
             self.on_end()
 
     def wake_dispatchers(self) -> None:

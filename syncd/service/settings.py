@@ -104,7 +104,7 @@ class _Layer(PydanticBaseSettingsSource):
 
 
 def _validated(layers: list[Tree], outline: Outline, findings: Findings) -> Settings | None:
-    # With PYDANTIC_SETTINGS_DEBUG the library logs every value that it merges, secrets included.
+    # With PYDANTIC_SETTINGS_DEBUG the library logs the values that it merges.
     logging.getLogger("pydantic_settings").setLevel(logging.WARNING)
     try:
         return Settings(_build_sources=(tuple(_Layer(tree) for tree in layers), {}))

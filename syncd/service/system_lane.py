@@ -7,12 +7,13 @@ from typing import Any
 
 from loguru import logger
 
-from syncd.model.errors import PauseSystem, RetryLater, StoreError
+from syncd.model.errors import PauseSystem, RetryLater, StoreError, SyncdError
 from syncd.model.health import SystemState
+from syncd.model.link import LinkState
 from syncd.sources.adapter import Capability
 from syncd.store import health, link_changes, links, requests
 from syncd.store.requests import Request, RequestKind, RequestState
-from syncd.sync import backfill, full_sweep, poll
+from syncd.sync import backfill, full_sweep, poll, resolving
 from syncd.sync.backfill import Progress, Wanted
 from syncd.sync.collect import System
 
@@ -55,6 +56,20 @@ class SystemLane:
         finally:
             await self._end_backfill()
 
+    async def once(self) -> bool:
+        """Make one turn and finish the backfill that it began; return whether that went well.
+
+        A system that a person has paused is left alone, which is well.
+        """
+        try:
+            went_well = await self.turn()
+            if self._backfill is not None:
+                await self._backfill
+            state = await self.system.database.read(lambda c: health.get_system(c, self.system.name))
+        finally:
+            await self._end_backfill()
+        return went_well or state.paused_by == health.PERSON
+
     async def _end_backfill(self) -> None:
         if self._backfill is not None:
             self._backfill.cancel()
@@ -77,9 +92,12 @@ class SystemLane:
         state = await self.system.database.read(lambda c: health.get_system(c, name))
         asked = await self.system.database.read(lambda c: requests.open_requests(c, name))
         polls = [request for request in asked if request.kind is RequestKind.POLL]
-        if not self.allowed.is_set() or not await self._may_sweep(state, polls):
+        follows = [request for request in asked if request.kind is RequestKind.FOLLOW]
+        if not self.allowed.is_set() or not await self._may_sweep(state, polls + follows):
             return False
         await self._make_due(polls)
+        for request in follows:
+            await self._answer([request], await self._follow(request))
         failure = await self._sweep(state)
         await self._answer(polls, failure)
         if failure is None:
@@ -107,6 +125,20 @@ class SystemLane:
                 ids = [link.id for link in found]
                 await self.system.database.write(lambda c: link_changes.mark_links_due(c, ids, now))  # noqa: B023
 
+    async def _follow(self, request: Request) -> str | None:
+        """Retarget the link of a merged ticket, as a person asked; return what failed, None if nothing did."""
+        link = await self.system.database.read(lambda c: links.find(c, int(request.arguments["link"])))
+        if link is None or link.state is not LinkState.SUSPENDED or link.merged_into is None:
+            return "the link is not suspended because of a merge"
+        try:
+            await resolving.follow_merge(self.system, link, link.merged_into)
+        except SyncdError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - a bug in an adapter fails what was asked, never the daemon
+            logger.bind(system=self.system.name, link=link.id).opt(exception=error).error("merge not followed")
+            return f"{type(error).__name__}; see the log"
+        return None
+
     async def _sweep(self, state: SystemState) -> str | None:
         """Make a sweep; return what failed, None if nothing did."""
         system = self.system
@@ -116,6 +148,8 @@ class SystemLane:
                 await self._learn_capabilities()
                 done = await poll.sweep(system)
         except PauseSystem as error:
+            # Mended credentials may see more or less than those before.
+            self.known_capabilities = None
             return await self._pause(str(error))
         except RetryLater as error:
             return await self._retry(state, str(error), error.wait_seconds)
@@ -183,9 +217,11 @@ class SystemLane:
                 await system.database.write(lambda c: requests.report(c, request.id, progress.as_dict()))
 
         wanted = Wanted.from_arguments(request.arguments)
+        # A dry run reads as much and stores nothing: without the request's id it is only counted.
+        request_id = None if request.arguments.get("dry_run") else request.id
         try:
             done = await backfill.run_backfill(
-                system, wanted, report, request_id=request.id, stop=lambda: self._stopping
+                system, wanted, report, request_id=request_id, stop=lambda: self._stopping
             )
         except (RetryLater, PauseSystem, StoreError) as error:
             logger.bind(system=system.name, request=request.id).warning("backfill waits: {}", error)
@@ -219,6 +255,8 @@ def _counts(done: poll.Sweep | None) -> dict[str, Any]:
     counts = {key: value for key, value in asdict(done).items() if key != "stored"}
     stored = asdict(done.stored)
     stored.pop("delivery_ids")
+    # `changed` of a sweep counts tickets, that of what was stored deliveries that waited.
+    stored["updated"] = stored.pop("changed")
     return counts | stored
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from syncd.model.communication import Message
-from syncd.model.delivery import DeliveryState
+from syncd.model.delivery import DeliveryState, Lane
 from syncd.store.outbox import message_of
 from syncd.store.tables import attempt, decision, delivery, ledger, link, thread
 
@@ -98,6 +98,7 @@ def list_deliveries(
     api: str | None = None,
     system: str | None = None,
     ticket: str | None = None,
+    link_id: int | None = None,
     limit: int | None = None,
 ) -> list[DeliveryItem]:
     """Return deliveries by id, as asked for."""
@@ -107,6 +108,8 @@ def list_deliveries(
             statement = statement.where(column == wanted)
     if ticket is not None:
         statement = statement.where(delivery.c.ticket_number == ticket)
+    if link_id is not None:
+        statement = statement.where(delivery.c.link_id == link_id)
     if limit is not None:
         statement = statement.limit(limit)
     return [DeliveryItem(*row) for row in connection.execute(statement)]
@@ -172,6 +175,28 @@ def count_all(connection: Connection) -> Counts:
         oldest,
         {row[0]: row[1] for row in by_api},
     )
+
+
+def count_dispositions(connection: Connection, thread_key: int) -> dict[str, int]:
+    """Count what became of the replies that were read for a thread, by disposition."""
+    rows = connection.execute(
+        select(ledger.c.disposition, func.count())
+        .where(ledger.c.thread_key == thread_key)
+        .group_by(ledger.c.disposition)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def count_backfilled(connection: Connection, system: str) -> dict[str, int]:
+    """Count what was backfilled from a system and is still to be sent, by api."""
+    open_states = [DeliveryState.PENDING.value, DeliveryState.SENDING.value]
+    rows = connection.execute(
+        select(thread.c.api, func.count())
+        .join(delivery, delivery.c.thread_key == thread.c.id)
+        .where(delivery.c.system == system, delivery.c.lane == Lane.BACKFILL.value, delivery.c.state.in_(open_states))
+        .group_by(thread.c.api)
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def count_open_work(connection: Connection) -> tuple[dict[str, int], dict[str, int]]:

@@ -331,9 +331,18 @@ def _record_thread(connection: Connection, result: Record) -> None:
         )
 
 
-def put_back(connection: Connection, thread_keys: list[int]) -> None:
+def put_back(connection: Connection, thread_keys: list[int], now: datetime) -> None:
     """Undo the suspension of links whose threads were refused because of the api, not of themselves."""
     for thread_key in thread_keys:
+        connection.execute(
+            update(delivery)
+            .where(
+                delivery.c.thread_key == thread_key,
+                delivery.c.state == DeliveryState.PENDING.value,
+                delivery.c.due_at > now,
+            )
+            .values(due_at=now)
+        )
         connection.execute(
             update(link)
             .where(

@@ -17,6 +17,7 @@ class RequestKind(StrEnum):
 
     POLL = "poll"
     BACKFILL = "backfill"
+    FOLLOW = "follow"
 
 
 class RequestState(StrEnum):

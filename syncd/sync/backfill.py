@@ -5,7 +5,7 @@ delivered, withheld or skipped for another reason stays as it is, so repeating a
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -59,7 +59,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a backfill has come."""
+    """How far a backfill has come. `by_api` splits what was enqueued since it began or went on."""
 
     links: int = 0
     of: int = 0
@@ -67,8 +67,9 @@ class Progress:
     known: int = 0
     enqueued: int = 0
     failed: int = 0
+    by_api: dict[str, int] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, int]:
+    def as_dict(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         return asdict(self)
 
@@ -142,6 +143,8 @@ async def _one_link(
     progress.links += 1
     progress.found += found
     progress.enqueued += enqueued
+    if enqueued:
+        progress.by_api[link.thread.api] = progress.by_api.get(link.thread.api, 0) + enqueued
     if request_id is not None:
         await system.database.write(lambda c: requests.add_step(c, request_id, link.id, found, enqueued, error))
 

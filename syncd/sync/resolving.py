@@ -24,12 +24,14 @@ AT_ONCE = 100
 
 async def resolve_links(system: System) -> int:
     """Look up the tickets of unresolved links; return how many were found."""
-    now = system.clock.now()
-    waiting = await system.database.read(lambda connection: links.unresolved(connection, system.name, now, AT_ONCE))
     found = 0
-    for link in waiting:
-        found += await resolve_link(system, link)
-    return found
+    while True:
+        now = system.clock.now()
+        waiting = await system.database.read(lambda c: links.unresolved(c, system.name, now, AT_ONCE))  # noqa: B023 - awaited at once
+        if not waiting:
+            return found
+        for link in waiting:
+            found += await resolve_link(system, link)
 
 
 async def resolve_link(system: System, link: Link) -> bool:

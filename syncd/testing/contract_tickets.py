@@ -41,6 +41,10 @@ class SigningContract(ContractBase):
         assert self.adapter.permissions
         assert [name for name, field in self.adapter.config.model_fields.items() if not field.description] == []
 
+    async def test_it_uses_no_more_than_it_declares(self, opened: OpenedAdapter) -> None:
+        """What the account may use is some of the adapter's capabilities."""
+        assert await opened.adapter.available() <= self.adapter.capabilities
+
 
 class NamingContract(ContractBase):
     """From what a person writes to a ticket."""

@@ -16,9 +16,9 @@ from aiohttp import web
 
 from syncd.model.clock import Clock
 from syncd.testing.helpdesk_faults import HelpdeskFaults
-from syncd.testing.helpdesk_records import DeskChange, DeskReply, DeskTicket, HelpdeskRecords
+from syncd.testing.helpdesk_records import DeskChange, DeskFile, DeskReply, DeskTicket, HelpdeskRecords
 
-__all__ = ["DeskReply", "DeskTicket", "Helpdesk", "Story"]
+__all__ = ["DeskFile", "DeskReply", "DeskTicket", "Helpdesk", "Story"]
 
 Story = Sequence[tuple[float, Callable[["Helpdesk"], object]]]
 """What happens at the helpdesk: (seconds after the start of the story, what is done then), in order of time."""
@@ -207,6 +207,8 @@ def _reply_value(reply: DeskReply) -> dict[str, Any]:
         "public": reply.public,
         "redacted": reply.redacted,
         "text": reply.text,
+        "format": reply.format,
+        "files": [{"name": file.name, "size_bytes": file.size_bytes} for file in reply.files],
         "channel": reply.channel,
         "first": reply.first,
         "created_at": reply.created_at,

@@ -11,9 +11,17 @@ from itertools import count
 from syncd.model.clock import Clock
 
 
+@dataclass(frozen=True, slots=True)
+class DeskFile:
+    """A file that hangs on a message."""
+
+    name: str
+    size_bytes: int
+
+
 @dataclass(slots=True)
 class DeskReply:
-    """A message or an internal note."""
+    """A message or an internal note; `format` is text, html or markdown."""
 
     id: str
     ticket_id: str
@@ -26,6 +34,8 @@ class DeskReply:
     channel: str = "email"
     edited_at: datetime | None = None
     redacted: bool = False
+    format: str = "text"
+    files: tuple[DeskFile, ...] = ()
 
 
 @dataclass(slots=True)
@@ -77,22 +87,36 @@ class HelpdeskRecords:
         return ticket
 
     def customer_reply(
-        self, ticket_id: str, text: str, *, author: str = "Carla Customer", at: datetime | None = None
+        self,
+        ticket_id: str,
+        text: str,
+        *,
+        author: str = "Carla Customer",
+        at: datetime | None = None,
+        files: tuple[DeskFile, ...] = (),
     ) -> DeskReply:
         """Let the customer write; a solved ticket opens again."""
         ticket = self.tickets[ticket_id]
         if ticket.status == "closed":
             ticket.status = "open"
-        return self._add_reply(ticket_id, DeskReply("", ticket_id, author, "customer", text, at or self.clock.now()))
+        moment = at or self.clock.now()
+        return self._add_reply(ticket_id, DeskReply("", ticket_id, author, "customer", text, moment, files=files))
 
     def agent_reply(
-        self, ticket_id: str, text: str, *, author: str = "Aziz Agent", at: datetime | None = None
+        self,
+        ticket_id: str,
+        text: str,
+        *,
+        author: str = "Aziz Agent",
+        at: datetime | None = None,
+        html: bool = False,
     ) -> DeskReply:
-        """Let an agent answer; a new ticket is open from then on."""
+        """Let an agent answer, in HTML if said so; a new ticket is open from then on."""
         ticket = self.tickets[ticket_id]
         if ticket.status == "new":
             ticket.status = "open"
-        return self._add_reply(ticket_id, DeskReply("", ticket_id, author, "agent", text, at or self.clock.now()))
+        form, moment = "html" if html else "text", at or self.clock.now()
+        return self._add_reply(ticket_id, DeskReply("", ticket_id, author, "agent", text, moment, format=form))
 
     def internal_note(
         self, ticket_id: str, text: str, *, author: str = "Aziz Agent", at: datetime | None = None

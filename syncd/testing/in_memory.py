@@ -11,9 +11,11 @@ from pydantic import Field, SecretStr
 from syncd.model.communication import Channel, ThreadStatus
 from syncd.model.errors import InvalidTicketRef, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import (
+    Attachment,
     Author,
     AuthorKind,
     Body,
+    BodyFormat,
     ChangePage,
     Cursor,
     Identity,
@@ -178,11 +180,12 @@ def _reply(item: Mapping[str, Any]) -> Reply:
         id=item["id"],
         author=Author(AUTHORS.get(item["author"]["kind"], AuthorKind.UNKNOWN), item["author"]["name"]),
         visibility=Visibility.PUBLIC if public else Visibility.INTERNAL,
-        body=Body(item["text"]),
+        body=Body(item["text"], BodyFormat(item["format"])),
         created_at=datetime.fromisoformat(item["created_at"]),
         edited_at=datetime.fromisoformat(item["edited_at"]) if item["edited_at"] else None,
         channel=CHANNELS.get(item["channel"], Channel.OTHER),
         vendor_channel=item["channel"],
+        attachments=tuple(Attachment(file["name"], file["size_bytes"]) for file in item["files"]),
         first_message=item["first"],
     )
 

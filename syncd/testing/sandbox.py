@@ -77,7 +77,8 @@ class Sandbox:
     - `customers`: customer id -> studio; a key of another studio gets 403. None: every key may write to all.
 
     `communications` holds what was added, in order of arrival; `requests` counts the PUTs that were read whole.
-    `on_communication`, if set, is called with each communication that is added.
+    `on_communication`, if set, is called with each communication that is added. `answer_delay`, if set, says anew for
+    each PUT how many seconds its answer is kept back, once the communication is added.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Sandbox:
         self.threads = threads
         self.customers = customers
         self.on_communication = on_communication
+        self.answer_delay: Callable[[], float] | None = None
         self.communications: list[Received] = []
         self.requests = 0
         self.base_url = ""
@@ -178,7 +180,10 @@ class Sandbox:
         elif fault is not None:
             return await self._fail(request, fault, studio, data)
         self._count(counter)
-        return _json(self._add(request, studio, data))
+        received = self._add(request, studio, data)
+        if self.answer_delay is not None:
+            await self._clock.sleep(self.answer_delay())
+        return _json(received)
 
     async def _read(self, request: web.Request) -> bytes:
         try:

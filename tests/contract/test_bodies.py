@@ -10,7 +10,7 @@ import aiohttp
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -52,6 +52,7 @@ MESSAGES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(MESSAGES, st.sampled_from(ThreadStatus), st.sampled_from(ZONES))
 def test_every_body_keeps_the_contract(message, status, zone):
     """Whatever a message holds, its body is valid, survives JSON, and is accepted by the sandbox's rules."""
@@ -62,6 +63,7 @@ def test_every_body_keeps_the_contract(message, status, zone):
     assert parse_body(data) == body
 
 
+@settings(deadline=None)
 @given(st.integers(0, 8760 * 4), st.sampled_from(ZONES))
 def test_every_quarter_of_an_hour_of_a_year_is_a_time_that_exists(quarters, zone):
     """Around daylight-saving changes too, the sandbox finds offset and zone in agreement."""
@@ -71,6 +73,7 @@ def test_every_quarter_of_an_hour_of_a_year_is_a_time_that_exists(quarters, zone
     assert parse_body(json.dumps(body).encode()) == body
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([*SCHEMAS["Communication"]["properties"], "extra"]),

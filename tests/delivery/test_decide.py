@@ -5,7 +5,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.delivery.decide import (
@@ -111,6 +111,7 @@ def test_written_without_an_answer_is_in_doubt(detail):
     assert (detail or "TimeoutError") in verdict.message
 
 
+@settings(deadline=None)
 @given(
     st.integers(200, 299),
     st.binary(max_size=200) | st.just(ERROR) | st.just(json.dumps(OK).encode()) | st.just(b"[" * 100_000),
@@ -124,6 +125,7 @@ def test_nothing_turns_a_2xx_back(status, body, complete, failure, on_500):
     assert outcome(evidence, on_500) is Outcome.DELIVERED
 
 
+@settings(deadline=None)
 @given(st.integers(0, 999), st.binary(max_size=50), st.sampled_from(On500))
 def test_no_other_status_is_delivered(status, body, on_500):
     """Only 2xx is delivered, and an answer is never taken for not sent."""

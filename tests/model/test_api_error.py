@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.model.api_error import LARGEST_BODY, parse_api_error
@@ -210,6 +210,7 @@ def test_what_does_not_fit_its_type_is_still_told(raw, text):
     assert arg.text == text
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.text().map(lambda text: b'{"errorMessage":' + text.encode("utf-8", "replace")))
 def test_no_bytes_break_the_reading(data):
     """Any bytes at all are an error or are none, and nothing else happens."""
@@ -217,6 +218,7 @@ def test_no_bytes_break_the_reading(data):
     assert error is None or harmless(str(error))
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {"errorMessage": st.text(st.characters())},
@@ -242,6 +244,7 @@ def test_any_error_body_gives_a_good_line(fields):
     assert all(harmless(arg.text) and len(arg.text) <= LONGEST_TEXT for arg in error.typed_args)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters()))
 def test_plain_text_is_one_harmless_line(text):
     """No character that a terminal obeys comes through, and plain_text changes its own result no more."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from syncd.model.communication import (
@@ -89,6 +89,7 @@ def test_a_time_without_a_zone_is_refused():
         zoned_text(datetime(2025, 1, 1), BERLIN)  # noqa: DTZ001 - that is what is refused
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(timezones=st.just(UTC)),
     st.integers(-14 * 60, 14 * 60),

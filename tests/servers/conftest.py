@@ -20,6 +20,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from adapters.request_tracker import RequestTracker
+from syncd.model.clock import SystemClock
+from syncd.sources.http import VendorHttp
+
 SCRIPT = Path(__file__).with_name("request_tracker.sh")
 FIRST_PORT = 8081
 
@@ -217,3 +221,32 @@ def request_tracker() -> Iterator[RequestTrackerServer]:
     yield server
     if "STATUS=running" not in status.stdout:
         server.stop()
+
+
+@pytest.fixture
+async def connect(request_tracker):
+    """Return what builds an adapter for one of the accounts; its requests are counted in `adapter.http`."""
+    opened = []
+
+    def build(token=None, **options):
+        address = {"base_url": request_tracker.base_url, "token": token or request_tracker.reader_token}
+        settings = RequestTracker.config(**(address | options))
+        http = VendorHttp(RequestTracker.connection(settings), clock=SystemClock(), requests_per_minute=60_000)
+        opened.append(http)
+        return RequestTracker(settings, http)
+
+    yield build
+    for http in opened:
+        await http.close()
+
+
+@pytest.fixture
+def adapter(connect):
+    """Return an adapter with the least permissions that it needs."""
+    return connect()
+
+
+@pytest.fixture
+def ticket(request_tracker):
+    """Return the number of a new ticket of the customer."""
+    return request_tracker.create_ticket("Printer", "It does not print.")

@@ -175,8 +175,9 @@ def test_a_secrets_file_that_all_can_read_is_warned_about(load: Load, directory:
 def test_the_settings_library_logs_no_values(
     load: Load, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    """PYDANTIC_SETTINGS_DEBUG makes the library log all that it merges; not here."""
+    """PYDANTIC_SETTINGS_DEBUG makes the library log what it merges; not here."""
     monkeypatch.setenv("PYDANTIC_SETTINGS_DEBUG", "1")
     caplog.set_level("DEBUG")
     load(API + 'api_key = "hidden"\n')
     assert "hidden" not in caplog.text
+    assert "pydantic_settings" not in {record.name for record in caplog.records}

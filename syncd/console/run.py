@@ -1,0 +1,65 @@
+"""`syncd run`: where all parts are put together, and the one command that delivers."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+from loguru import logger
+
+from syncd.console.context import Invocation, invocation_of
+from syncd.service.daemon import Daemon
+from syncd.service.log import configure_log
+from syncd.service.notify import Notifier
+from syncd.service.settings import Settings
+
+
+def run(
+    ctx: typer.Context,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="Read every system once, deliver what is due, and end; for cron and for trying."),
+    ] = False,
+) -> None:
+    """Poll, map and deliver until stopped: the service.
+
+    SIGTERM finishes what is on the wire and ends with 0. SIGHUP reloads the settings. Log lines go to stderr.
+    """
+    invocation = invocation_of(ctx)
+    settings = load_with_log(invocation)
+    daemon = Daemon(
+        settings=settings,
+        clock=invocation.clock,
+        notifier=Notifier(invocation.environ, invocation.clock),
+        reload_settings=lambda: load_with_log(invocation),
+    )
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        if once:
+            went_well = runner.run(daemon.once())
+        else:
+            runner.run(daemon.serve())
+            went_well = daemon.parts.broken is None
+    if not went_well:
+        raise typer.Exit(1)
+
+
+def load_with_log(invocation: Invocation) -> Settings:
+    """Return the settings, with the log as they want it, and what is worth a look logged.
+
+    Raises:
+        SettingsError: every mistake in them.
+    """
+    settings = invocation.load_settings()
+    configure_log(settings.log.level, settings.log.format, environ=invocation.environ)
+    for problem in settings.warnings():
+        logger.bind(place=problem.place).warning("settings: {}", problem)
+    return settings
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """Return the faster event loop where it is installed (it is not made for every machine)."""
+    try:
+        import uvloop  # noqa: PLC0415 - may be absent
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop

@@ -21,7 +21,7 @@ from syncd.store.requests import Request, RequestKind
 from syncd.sync.backfill import Wanted
 
 
-def backfill(
+def backfill(  # noqa: PLR0913, PLR0917 - each is an option of the command
     ctx: typer.Context,
     system: Annotated[
         str | None, typer.Option(metavar="NAME", help="The ticketing system, as in [systems.NAME]; else all of them.")

@@ -32,7 +32,7 @@ async def follow_until_delivered(context: CommandContext, names: Sequence[str], 
     most, before, moved_at = 0, -1, context.clock.monotonic()
     while left := await _left(context, names):
         total = sum(left.values())
-        if obstacle := await context.database.read(lambda c: _obstacle(context, c, left)):  # noqa: B023 - awaited at once
+        if obstacle := await context.database.read(lambda c: _obstacle(context, c, left)):
             notice(f"{total} still wait: {obstacle}")
             return False
         now = context.clock.monotonic()

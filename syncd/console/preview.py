@@ -86,11 +86,11 @@ def _of_link(context: CommandContext, connection: Connection, link: Link) -> tup
     delivered = len(listed) - len(items)
     kept = lists.count_dispositions(connection, link.thread_key)
     name = f"link {link.id} ({link.system} {link.ticket_name} to thread {link.thread.thread_id} at {link.thread.api})"
-    notes = [
+    note = (
         f"{name}: {link.state}{_why(link)}; {delivered} delivered, {kept.get('withheld', 0)} internal and withheld, "
         f"{kept.get('older', 0)} older than the link, {kept.get('automatic', 0)} automatic"
-    ]
-    return items, notes + _waits(context, connection, link)
+    )
+    return items, [note, *_waits(context, connection, link)]
 
 
 def _why(link: Link) -> str:

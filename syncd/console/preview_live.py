@@ -1,4 +1,4 @@
-"""`syncd preview --live`: a ticket read from its system now, and what each reply of it would become; nothing is stored."""
+"""`syncd preview --live`: a ticket read now, and what each reply of it would become; nothing is stored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

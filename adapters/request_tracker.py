@@ -180,6 +180,7 @@ class RequestTracker(Adapter[RequestTrackerConfig]):
                     vendor_channel=interface,
                     attachments=files_of(parts[row.id], self.options.base_url),
                     first_message=row.type == "Create" and row.ticket_id == ticket.id,
+                    written_on=row.ticket_id,
                 )
 
     async def changes(self, start: Cursor | datetime) -> AsyncIterator[ChangePage]:

@@ -169,7 +169,7 @@ def _decide(
         try:
             await context.database.write(decide_all)
         except UsageError as error:
-            raise UsageError(f"{error} Nothing was changed.") from None
+            raise UsageError(f"{str(error).rstrip('.')}. Nothing was changed.") from None
 
     perform(ctx, work)
 

@@ -16,6 +16,7 @@ class Disposition(StrEnum):
     WITHHELD = "withheld"
     OLDER = "older"
     AUTOMATIC = "automatic"
+    MERGED = "merged"
     WITHDRAWN = "withdrawn"
 
 

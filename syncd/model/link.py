@@ -42,7 +42,10 @@ class NewLink:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link as the store has it. Ticket fields are None until it is resolved."""
+    """A link as the store has it. Ticket fields are None until it is resolved.
+
+    `merged_from` are the ids of the tickets that it followed before they were merged into the one it follows now.
+    """
 
     id: int
     thread_key: int
@@ -56,6 +59,7 @@ class Link:
     reason: str | None = None
     merged_into: str | None = None
     ticket: Ticket | None = None
+    merged_from: tuple[str, ...] = ()
     collect_due_at: datetime | None = None
     collected_at: datetime | None = None
     newest_reply_at: datetime | None = None

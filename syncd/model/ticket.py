@@ -81,7 +81,8 @@ class Reply:
     """One message on a ticket, as the vendor has it.
 
     `id` is stable and unique in its system. `created_at` and `edited_at` are aware. `vendor_channel` is the
-    vendor's own word for the channel, which the settings may map differently.
+    vendor's own word for the channel, which the settings may map differently. `written_on` is the id of the ticket it
+    was written on, where a vendor shows it on the ticket that one was merged into, too; None: on this ticket.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Reply:
     vendor_channel: str | None = None
     attachments: tuple[Attachment, ...] = field(default=(), repr=False)
     first_message: bool = False
+    written_on: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no adapter may yield."""

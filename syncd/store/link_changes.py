@@ -115,6 +115,8 @@ def resume(connection: Connection, link_id: int, now: datetime) -> LinkState | N
 
 def follow(connection: Connection, link_id: int, ticket: Ticket, from_at: datetime, now: datetime) -> None:
     """Retarget a link to the ticket that its own was merged into; what that one had before stays where it is."""
+    before = connection.execute(select(link.c.merged_from, link.c.ticket_id).where(link.c.id == link_id)).one()
+    merged_from = [one for one in (before.merged_from, before.ticket_id) if one]
     connection.execute(
         update(link)
         .where(link.c.id == link_id)
@@ -124,6 +126,7 @@ def follow(connection: Connection, link_id: int, ticket: Ticket, from_at: dateti
             reason=None,
             merged_into=None,
             from_at=from_at,
+            merged_from="\n".join(merged_from),
             collected_at=None,
             newest_reply_at=None,
             collect_due_at=now,

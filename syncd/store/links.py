@@ -65,6 +65,7 @@ def _link(row: Row[Any]) -> Link:
         cause=None if row.cause is None else Cause(row.cause),
         reason=row.reason,
         merged_into=row.merged_into,
+        merged_from=tuple(row.merged_from.split("\n")) if row.merged_from else (),
         ticket=ticket,
         collect_due_at=row.collect_due_at,
         collected_at=row.collected_at,

@@ -88,6 +88,7 @@ class LinkRow(SQLModel, table=True):
     cause: str | None = None
     reason: str | None = Field(default=None, sa_column=Column(Text))
     merged_into: str | None = None
+    merged_from: str | None = Field(default=None, sa_column=Column(Text))
     given_number: str | None = None
     given_link: str | None = Field(default=None, sa_column=Column(Text))
     from_at: datetime | None = Field(default=None, sa_column=_at())

@@ -176,6 +176,7 @@ async def _plan(system: System, link: Link, ticket: Ticket, told: Sequence[Reply
         return known, restored.find_gap(connection)
 
     known, gap = await system.database.read(look)
+    told = [reply for reply in told if reply.written_on in {None, ticket.id, *link.merged_from}]
     started_at = system.clock.now()
     entries = [_entry(system, ticket, reply, gap) for reply in told if _is_wanted(system, reply, known.get(reply.id))]
     pieces = [

@@ -108,7 +108,7 @@ def _entry(
 ) -> Entry | None:
     """Return the ledger entry that a reply makes, None if what is there stands."""
     if before is None:
-        disposition = _first_disposition(link, policy, reply)
+        disposition = _first_disposition(link, policy, ticket, reply)
         replaces: tuple[Disposition, ...] = ()
     elif before.disposition in {Disposition.WITHHELD, Disposition.WITHDRAWN} and reply.visibility is Visibility.PUBLIC:
         # Published later. Its time says when it was written, not when the customer could first see it.
@@ -120,9 +120,13 @@ def _entry(
     return Entry(reply.id, disposition, new_delivery(policy, ticket, reply, Lane.LIVE, gap), replaces)
 
 
-def _first_disposition(link: Link, policy: SystemPolicy, reply: Reply) -> Disposition:
+def _first_disposition(link: Link, policy: SystemPolicy, ticket: Ticket, reply: Reply) -> Disposition:
     if reply.visibility is not Visibility.PUBLIC:
         return Disposition.WITHHELD
+    if reply.written_on is not None and reply.written_on != ticket.id:
+        # It came with a merge. It belongs here only if this link is the one that followed it here.
+        ours = reply.written_on in link.merged_from
+        return _public_disposition(policy, reply) if ours else Disposition.MERGED
     # Vendors keep seconds: a reply of the very second in which the link was registered counts as new.
     if link.collected_at is None and reply.created_at < link.from_at.replace(microsecond=0):
         return Disposition.OLDER

@@ -111,7 +111,7 @@ def test_several_are_decided_together_or_not_at_all(three):
     ran = three("deliveries", "resolve", 2, 1, "--skip", "--reason", "x")
     assert ran.code == 2
     assert ran.err == (
-        "Error: delivery 1 is pending, not in doubt; only what is in doubt is resolved Nothing was changed.\n"
+        "Error: delivery 1 is pending, not in doubt; only what is in doubt is resolved. Nothing was changed.\n"
     )
     assert (three.state_of(2), three.in_full(2).decisions) == ("in_doubt", ())
 

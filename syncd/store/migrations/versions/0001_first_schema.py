@@ -150,6 +150,7 @@ def upgrade() -> None:
         sa.Column("cause", sa.String(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("merged_into", sa.String(), nullable=True),
+        sa.Column("merged_from", sa.Text(), nullable=True),
         sa.Column("given_number", sa.String(), nullable=True),
         sa.Column("given_link", sa.Text(), nullable=True),
         sa.Column("from_at", Instant(), nullable=True),

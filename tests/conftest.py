@@ -60,7 +60,7 @@ async def postgresql_url() -> AsyncIterator[str]:
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """Return the address of an empty database, once on SQLite and once on PostgreSQL."""
-    yield request.getfixturevalue(f"{request.param}_url")
+    return request.getfixturevalue(f"{request.param}_url")
 
 
 @pytest_asyncio.fixture

@@ -65,8 +65,17 @@ class Balance:
 
 @dataclass(slots=True)
 class _Books:
-    replies: dict[Key, DeskReply] = field(default_factory=dict)
+    """What is for the threads, by key (replies of one millisecond share theirs), and what has to stay."""
+
+    due: dict[Key, list[DeskReply]] = field(default_factory=dict)
     kept: list[DeskReply] = field(default_factory=list)
+
+    def enter(self, one: Watched) -> None:
+        for reply in one.ticket.replies:
+            if one.may_leave(reply):
+                self.due.setdefault(one.key(reply), []).append(reply)
+            elif reply.created_at >= one.from_at:
+                self.kept.append(reply)
 
 
 def key_of(communication: Received) -> Key:
@@ -86,31 +95,23 @@ def count_both_ends(
     """Hold the helpdesk's tickets against the communications of the API."""
     books = _Books()
     for one in watched:
-        for reply in _since(one):
-            if one.may_leave(reply):
-                books.replies[one.key(reply)] = reply
-            else:
-                books.kept.append(reply)
-    notes = [one for one in communications if is_note(one, note_texts)]
+        books.enter(one)
     told = [one for one in communications if not is_note(one, note_texts)]
     counts = Counter(key_of(one) for one in told)
+    due = sum(len(replies) for replies in books.due.values())
     return Balance(
-        seen=len(books.replies) + len(books.kept),
-        due=len(books.replies),
+        seen=due + len(books.kept),
+        due=due,
         withheld=sum(1 for reply in books.kept if not reply.public),
         automatic=sum(1 for reply in books.kept if reply.author_kind == "system"),
-        delivered=sum(1 for key in books.replies if counts[key]),
-        status_notes=len(notes),
-        lost=tuple(reply.id for key, reply in books.replies.items() if not counts[key]),
-        twice=tuple(reply.id for key, reply in books.replies.items() if counts[key] > 1),
+        delivered=sum(min(len(replies), counts[key]) for key, replies in books.due.items()),
+        status_notes=len(communications) - len(told),
+        lost=tuple(reply.id for key, replies in books.due.items() for reply in replies[counts[key] :]),
+        twice=tuple(replies[0].id for key, replies in books.due.items() if counts[key] > len(replies)),
         leaked=tuple(_leaked(books.kept, communications)),
-        strangers=tuple(one.communication_id for one in told if key_of(one) not in books.replies),
+        strangers=tuple(one.communication_id for one in told if key_of(one) not in books.due),
         behind=tuple(_behind(watched, communications)),
     )
-
-
-def _since(one: Watched) -> Iterator[DeskReply]:
-    return (reply for reply in one.ticket.replies if reply.created_at >= one.from_at)
 
 
 def _leaked(kept: Sequence[DeskReply], communications: Sequence[Received]) -> Iterator[str]:

@@ -94,7 +94,9 @@ def test_contents_keep_their_lines_and_lose_their_escape_sequences(syncd):
     assert "  first\n  second \\x1b]0;title\\x07 \\u202e\\x9b2J\n" in out
 
 
-@pytest.mark.parametrize(("option", "state"), [("--delivered", "delivered"), ("--resend", "pending"), ("--skip", "skipped")])
+@pytest.mark.parametrize(
+    ("option", "state"), [("--delivered", "delivered"), ("--resend", "pending"), ("--skip", "skipped")]
+)
 def test_a_delivery_in_doubt_is_resolved_and_the_decision_kept(three, option, state):
     """Each way has its state, and who decided and why stays in the records."""
     ran = three("deliveries", "resolve", 2, option, "--reason", "looked into the thread")

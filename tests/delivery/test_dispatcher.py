@@ -1,5 +1,6 @@
 """The dispatcher of an api, from a full outbox to a sandbox that does what APIs do, in virtual time."""
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -218,7 +219,7 @@ async def test_throttled_waits_a_full_minute_and_does_not_advance_the_schedule(w
     await world.pass_time(120)
     assert await world.states() == {"delivered": 1}
     full = await world.only_delivery()
-    assert [one.outcome for one in full.attempts][0] == "throttled"
+    assert next(one.outcome for one in full.attempts) == "throttled"
 
 
 async def test_an_admitted_failure_is_retried_by_the_schedule(world) -> None:
@@ -229,7 +230,7 @@ async def test_an_admitted_failure_is_retried_by_the_schedule(world) -> None:
     full = await world.only_delivery()
     assert full.item.state == "delivered"
     at = [one.started_at for one in full.attempts]
-    waits = [(later - earlier).total_seconds() for earlier, later in zip(at, at[1:], strict=False)]
+    waits = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(at)]
     for waited, least in zip(waits, (5, 30, 120, 300), strict=True):
         assert least <= waited <= least * 1.1 + 3
 
@@ -245,7 +246,7 @@ async def test_a_500_is_held_where_it_is_not_believed(world) -> None:
 async def test_an_unreachable_api_is_one_timer_not_a_thousand(world) -> None:
     """With the server gone, a hundred waiting deliveries cost a few connections, and all arrive once it is back."""
     await waiting(world, threads=100)
-    host, port = world.sandbox.base_url.rpartition(":")[::2]
+    _host, port = world.sandbox.base_url.rpartition(":")[::2]
     await world.sandbox.stop()
     await world.sync(700)
     attempts = sum(one.attempts for one in await world.deliveries())

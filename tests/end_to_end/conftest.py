@@ -32,7 +32,7 @@ async def until(condition: Callable[[], bool], what: str) -> None:
     """Wait until a condition holds; looked at so often that nothing is slept over."""
     try:
         async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - what is waited for happens in other processes
                 await asyncio.sleep(LOOK_SECONDS)
     except TimeoutError:
         pytest.fail(f"did not come true within {LONGEST_WAIT_SECONDS:g} s: {what}")

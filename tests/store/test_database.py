@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -118,7 +119,6 @@ async def test_two_processes_lose_no_update(database: Database, database_url: st
 @pytest.mark.postgresql
 async def test_postgresql_without_synchronous_commit_is_refused(postgresql_url: str) -> None:
     """A PostgreSQL that may lose its last commits in a power cut is refused, with the cure."""
-    import asyncpg
 
     admin = await asyncpg.connect(postgresql_url)
     name = postgresql_url.rpartition("/")[2]

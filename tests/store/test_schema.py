@@ -61,7 +61,7 @@ async def test_a_file_that_is_no_database_is_named(tmp_path) -> None:
     file = tmp_path / "syncd.db"
     file.write_bytes(b"this is no database at all, but a long enough text to be read as one" * 20)
     database = open_database(f"sqlite:///{file}")
-    with pytest.raises(StoreError, match="syncd.db"):
+    with pytest.raises(StoreError, match=r"syncd\.db"):
         await schema.ensure_schema(database, migrate=True)
     await database.close()
     assert file.read_bytes().startswith(b"this is no database")

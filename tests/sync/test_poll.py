@@ -1,10 +1,12 @@
 """Polling, from a helpdesk to the outbox and on to the API, in virtual time."""
 
+import dataclasses
 from datetime import timedelta
 
 import pytest
 
 from syncd.model.link import THE_START, Cause, LinkState
+from syncd.store import health, link_changes
 
 
 async def test_a_customers_reply_arrives_once_with_all_its_fields(world) -> None:
@@ -96,7 +98,6 @@ async def test_a_ticket_may_be_linked_to_several_threads(world) -> None:
 
 async def test_a_link_removed_and_added_again_sends_nothing_twice(world) -> None:
     """The ledger outlives a link."""
-    from syncd.store import link_changes
 
     ticket = world.ticket("Again", "text")
     await world.begin()
@@ -216,7 +217,7 @@ async def test_a_deleted_and_a_forbidden_ticket_are_reported_and_stop_nobody(wor
 
 
 async def test_a_merged_ticket_suspends_its_link_or_is_followed(world) -> None:
-    """Merged into X: suspended by default; with `on_merge = "follow"` the link goes on with X, sending nothing twice."""
+    """Merged into X: suspended by default; with `on_merge = "follow"` its link goes on with X, sending nothing twice."""
     source, target = (world.ticket(name, name) for name in ("source", "target"))
     await world.begin()
     link_id = await world.link(source)
@@ -229,7 +230,6 @@ async def test_a_merged_ticket_suspends_its_link_or_is_followed(world) -> None:
     assert (link.state, link.cause, link.merged_into) == (LinkState.SUSPENDED, Cause.TICKET_MERGED, target.id)
     await world.end()
     await world.begin(on_merge="follow")
-    from syncd.store import link_changes
 
     now = world.clock.now()
     await world.database.write(lambda c: link_changes.resume(c, link_id, now))
@@ -243,7 +243,6 @@ async def test_a_merged_ticket_suspends_its_link_or_is_followed(world) -> None:
 
 async def test_an_unknown_number_is_listed_and_stops_nobody(world) -> None:
     """A link to a ticket that is not there is suspended with the reason."""
-    import dataclasses
 
     good = world.ticket("good", "text")
     await world.begin()
@@ -325,7 +324,6 @@ async def test_what_has_waited_long_is_read_again_before_it_is_sent(world) -> No
 
 async def release(world) -> None:
     """Let a held api send."""
-    from syncd.store import health
 
     now = world.clock.now()
     await world.database.write(lambda c: health.release_api(c, "berlin", now))
@@ -369,7 +367,6 @@ async def test_a_vendor_that_fails_concludes_nothing(world, fault) -> None:
 
 async def test_refused_credentials_pause_the_system_and_it_recovers(world) -> None:
     """A 401 pauses the system with its reason; once the token is right again it goes on by itself."""
-    from syncd.store import health
 
     ticket = world.ticket("Token", "text")
     await world.begin()

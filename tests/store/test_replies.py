@@ -1,0 +1,135 @@
+"""The way in, on both databases: the ledger decides, once."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from syncd.model.collected import Change, Collected, Disposition, Entry
+from syncd.model.delivery import DeliveryState, Outcome
+from syncd.store import link_changes, links, lists, replies, requests, retention
+from syncd.store.requests import RequestKind, RequestState
+
+
+async def test_a_reply_is_stored_once_however_often_it_is_told(filled) -> None:
+    """The ledger's row is unique: a repeated page adds nothing."""
+    await filled.link(1)
+    first = await filled.enqueue(1, "a", "b")
+    again = await filled.enqueue(1, "b", "a", "c")
+    assert (first.new, again.new) == (2, 1)
+    assert [item.reply_id for item in await filled.items()] == ["a", "b", "c"]
+
+
+async def test_a_withheld_reply_becomes_a_delivery_when_it_may(filled) -> None:
+    """An entry takes the place of the dispositions that it names, and of no other."""
+    await filled.link(1)
+    link = await filled.get_link(1)
+    withheld = Collected(link.id, link.thread_key, "desk", filled.now, (Entry("n", Disposition.WITHHELD),))
+    assert (await filled.do(replies.store_collected, withheld, filled.now)).withheld == 1
+    known = await filled.database.read(lambda c: replies.find_known(c, link.thread_key, "desk", ["n", "x"]))
+    assert {key: value.disposition for key, value in known.items()} == {"n": Disposition.WITHHELD}
+    older = Entry("n", Disposition.DELIVERY, None, replaces=(Disposition.OLDER,))
+    assert (await filled.do(replies.store_collected, _with(withheld, older), filled.now)).skipped == 0
+    published = Entry("n", Disposition.AUTOMATIC, None, replaces=(Disposition.WITHHELD,))
+    assert (await filled.do(replies.store_collected, _with(withheld, published), filled.now)).skipped == 1
+
+
+def _with(collected: Collected, entry: Entry) -> Collected:
+
+    return replace(collected, entries=(entry,))
+
+
+async def test_a_change_applies_to_the_version_it_was_made_for(filled) -> None:
+    """A withdrawal that comes too late, after another change, does nothing."""
+    await filled.link(1)
+    await filled.enqueue(1, "a", "b")
+    link = await filled.get_link(1)
+    changes = (Change(1, 1, skip_reason="withdrawn"), Change(2, 7, skip_reason="withdrawn"))
+    collected = Collected(link.id, link.thread_key, "desk", filled.now, changes=changes)
+    assert (await filled.do(replies.store_collected, collected, filled.now)).changed == 1
+    assert await filled.states() == {"a": "skipped", "b": "pending"}
+    known = await filled.database.read(lambda c: replies.find_known(c, link.thread_key, "desk", ["a", "b"]))
+    assert known["a"].disposition is Disposition.WITHDRAWN
+    assert known["b"].disposition is Disposition.DELIVERY
+
+
+async def test_a_link_made_due_while_it_was_read_stays_due(filled) -> None:
+    """What the feed named after a reading began is read again."""
+    await filled.link(1)
+    link = await filled.get_link(1)
+    read = Collected(link.id, link.thread_key, "desk", filled.now, complete=True)
+    later = filled.now + timedelta(seconds=2)
+    await filled.do(link_changes.mark_due, "desk", ["id-T1"], later)
+    await filled.do(replies.store_collected, read, later)
+    assert (await filled.get_link(1)).collect_due_at == later
+    await filled.do(replies.store_collected, _started(read, later), later)
+    assert (await filled.get_link(1)).collect_due_at is None
+
+
+def _started(collected: Collected, at) -> Collected:
+
+    return replace(collected, started_at=at)
+
+
+async def test_a_removed_link_takes_nothing_in(filled) -> None:
+    """What comes for a link that was removed meanwhile is not stored."""
+    await filled.link(1)
+    await filled.do(link_changes.remove, filled.links[1], filled.now)
+    stored = await filled.enqueue(1, "late")
+    assert stored.new == 0
+    assert await filled.items() == []
+
+
+async def test_the_feed_begins_where_it_first_began(filled) -> None:
+    """The instant of the first start is kept until a cursor takes its place, so a silent feed loses nothing."""
+    later = filled.now + timedelta(hours=1)
+    assert await filled.do(replies.start_feed, "desk", filled.now, filled.now) == filled.now
+    assert await filled.do(replies.start_feed, "desk", later, later) == filled.now
+    await filled.do(replies.store_cursor, "desk", "bookmark", later)
+    assert await filled.do(replies.start_feed, "desk", later, later) == "bookmark"
+
+
+async def test_contents_are_erased_and_ids_stay(filled) -> None:
+    """After the retention the texts are gone, the ids and the ledger stay, and nothing is sent again."""
+
+    await filled.link(1)
+    await filled.enqueue(1, "a", "b")
+    await filled.end(1, Outcome.DELIVERED, DeliveryState.DELIVERED)
+    assert await filled.do(retention.erase_contents, filled.now) == 0
+    assert await filled.do(retention.erase_contents, filled.now + timedelta(days=1)) == 1
+    erased = await filled.database.read(lambda c: lists.find_delivery(c, 1))
+    assert erased.message is None
+    assert erased.item.reply_id == "a"
+    assert (await filled.enqueue(1, "a", "b")).new == 0
+
+
+async def test_the_same_request_is_joined(filled) -> None:
+    """Asking twice for what is under way is one request; ended, it can be asked for anew."""
+    asked = ("desk", {"tickets": ["1"]}, "tester", filled.now)
+    first = await filled.do(requests.ask, RequestKind.POLL, *asked)
+    assert await filled.do(requests.ask, RequestKind.POLL, *asked) == first
+    await filled.do(requests.end, first, RequestState.DONE, {"new": 3}, filled.now)
+    assert await filled.do(requests.ask, RequestKind.POLL, *asked) != first
+    ended = await filled.database.read(lambda c: requests.find(c, first))
+    assert (ended.state, ended.result) == (RequestState.DONE, {"new": 3})
+
+
+async def test_steps_of_a_backfill_survive(filled) -> None:
+    """Links that were dealt with are known after a kill; one that failed is tried again."""
+    for step in ((1, 10, 4, 2, None), (1, 11, 0, 0, "TimeoutError")):
+        await filled.do(requests.add_step, *step)
+    assert await filled.database.read(lambda c: requests.steps_done(c, 1)) == {10}
+    counted = await filled.database.read(lambda c: requests.count_steps(c, 1))
+    assert (counted.links, counted.found, counted.enqueued, counted.failed) == (2, 4, 2, 1)
+
+
+async def test_links_are_found_by_what_people_quote(filled) -> None:
+    """A list by ticket finds a link by its number; other filters narrow it."""
+    await filled.link(1)
+    await filled.link(2, api="hamburg")
+
+    async def numbers(**wanted) -> list[str]:
+        return [link.ticket.number for link in await filled.database.read(lambda c: links.listed(c, **wanted))]
+
+    assert await numbers(ticket="T2") == ["T2"]
+    assert await numbers(api="berlin") == ["T1"]
+    assert await numbers(system="desk", limit=1) == ["T1"]
+    assert await numbers(state="suspended") == []

@@ -4,7 +4,7 @@ import secrets
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, func, inspect, select, text
 
 from syncd.model.errors import StoreError
 from syncd.store import tables
@@ -14,6 +14,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 VERSIONS = ("0001",)
 """Every revision in order; the last is the one that this program works with."""
 LATEST = VERSIONS[-1]
+SCHEMA_KEY = 0x736368656D61  # "schema"
 
 
 class SchemaState(StrEnum):
@@ -49,6 +50,9 @@ def upgrade(connection: Connection) -> str:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
+    if connection.dialect.name == "postgresql":
+        # Two that find an empty database at the same time must not both make it; on SQLite BEGIN IMMEDIATE sees to that.
+        connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_KEY)))
     command.upgrade(config, "head")
     _ensure_identity(connection)
     return LATEST

@@ -6,16 +6,18 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import pytest_asyncio
 
 from syncd.console.main import main
+from syncd.model.clock import SystemClock
 from syncd.model.collected import Collected, Disposition, Entry, NewDelivery
 from syncd.model.communication import Channel, Direction, Message, Thread, ThreadStatus
 from syncd.model.delivery import DeliveryState
@@ -24,6 +26,8 @@ from syncd.model.ticket import Ticket, TicketRef
 from syncd.store import link_changes, links, lists, replies
 from syncd.store.database import Connection, open_database
 from syncd.store.schema import ensure_schema
+from syncd.testing.helpdesk import DeskTicket, Helpdesk
+from syncd.testing.sandbox import Sandbox
 
 T = TypeVar("T")
 REGISTERED_AT = datetime(2026, 5, 1, 8, tzinfo=UTC)
@@ -196,3 +200,63 @@ def lines() -> Callable[..., Sequence[str]]:
         return [line for line in text.splitlines() if all(word in line for word in words)]
 
     return pick
+
+
+class Ends:
+    """A helpdesk and a sandbox of the API in the test's own loop, for commands that ask them."""
+
+    def __init__(self, program: Syncd) -> None:
+        self.program = program
+        self.clock = SystemClock()
+        self.helpdesk = Helpdesk(self.clock, page_size=50)
+        self.sandbox = Sandbox({"key-berlin": "berlin", "key-hamburg": "hamburg"}, clock=self.clock)
+
+    def configure(self, *, api: str = "", system: str = "", options: str = "", more: str = "") -> None:
+        """Write settings for both; what is given are lines for [api.berlin], [systems.desk], its options, or beside."""
+        self.program.config.write_text(
+            f"""{more}
+[database]
+url = "{self.program.url}"
+[api.berlin]
+base_url = "{self.sandbox.base_url}"
+api_key = "key-berlin"
+{api}
+[systems.desk]
+adapter = "in_memory"
+poll_seconds = 1
+{system}
+[systems.desk.options]
+base_url = "{self.helpdesk.base_url}"
+{options or f'token = "{self.helpdesk.token}"'}
+"""
+        )
+
+    def ticket(self, *texts: str, days: int = 2) -> DeskTicket:
+        """Open a ticket some days ago, with a first message and these replies an hour apart."""
+        begin = self.clock.now() - timedelta(days=days)
+        ticket = self.helpdesk.create_ticket("Locker", "the first message", at=begin)
+        for hour, text in enumerate(texts, 1):
+            self.helpdesk.customer_reply(ticket.id, text, at=begin + timedelta(hours=hour))
+        return ticket
+
+    async def link(self, ticket: DeskTicket, thread_id: int = 500, *, api: str = "berlin") -> int:
+        """Tie a ticket to a thread from now on; return the link's id."""
+        now = self.clock.now()
+        new = NewLink(Thread(api, 7, thread_id), "desk", TicketRef(number=ticket.number), now)
+        return await asyncio.to_thread(self.program.stored, lambda c: links.add(c, new, now).link_id)
+
+    async def states(self) -> dict[str, int]:
+        """Return the number of deliveries by state."""
+        return (await asyncio.to_thread(self.program.stored, lists.count_all)).deliveries
+
+
+@pytest_asyncio.fixture
+async def ends(syncd: Syncd) -> AsyncIterator[Ends]:
+    """Return both ends, started, with settings for a system `desk` and an api `berlin`."""
+    made = Ends(syncd)
+    await made.helpdesk.start()
+    await made.sandbox.start()
+    made.configure()
+    yield made
+    await made.sandbox.stop()
+    await made.helpdesk.close()

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -48,6 +49,13 @@ def test_upgrade_makes_a_missing_database_and_leaves_a_current_one(syncd_on_both
     assert "there is nothing to do" in syncd_on_both("db", "upgrade").out
     after = syncd_on_both("db", "version", "--json").json
     assert (after["state"], after["schema"], len(after["database_id"])) == ("current", LATEST, 32)
+
+
+async def test_two_commands_that_find_no_schema_make_it_once(syncd_on_both):
+    """The first two commands of a new installation may come at the same time; both go on."""
+    arguments = (sys.executable, "-m", "syncd", "--config", str(syncd_on_both.config), "links", "list")
+    commands = [await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.DEVNULL) for _ in range(3)]
+    assert [await command.wait() for command in commands] == [0, 0, 0]
 
 
 def test_upgrade_is_refused_while_a_worker_runs(worker):

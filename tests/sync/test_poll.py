@@ -217,7 +217,7 @@ async def test_a_deleted_and_a_forbidden_ticket_are_reported_and_stop_nobody(wor
 
 
 async def test_a_merged_ticket_suspends_its_link_or_is_followed(world) -> None:
-    """Merged into X: suspended by default; with `on_merge = "follow"` its link goes on with X, sending nothing twice."""
+    """Suspended by default; with `on_merge = "follow"` the link goes on with the other ticket, and nothing is twice."""
     source, target = (world.ticket(name, name) for name in ("source", "target"))
     await world.begin()
     link_id = await world.link(source)

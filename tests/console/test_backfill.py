@@ -1,0 +1,149 @@
+"""`syncd backfill` queues what is older than the links: planned, bounded, harmless to repeat, and resumable."""
+
+import asyncio
+import signal
+import sys
+from datetime import timedelta
+
+from syncd.store import lists, requests
+from syncd.store.requests import RequestKind, RequestState
+
+
+async def linked(syncd, ends, *texts, thread_id=500, days=2):
+    """Link a ticket with old replies, and have it read."""
+    ticket = ends.ticket(*texts, days=days)
+    await ends.link(ticket, thread_id)
+    await syncd.call("poll")
+    return ticket
+
+
+async def waiting(syncd):
+    """Return the ids of the replies that wait, in order."""
+    items = await asyncio.to_thread(syncd.stored, lambda c: lists.list_deliveries(c, state="pending"))
+    return [item.reply_id for item in items]
+
+
+async def test_what_is_older_is_queued_once(syncd, ends):
+    """Replies older than the link are queued, the first message and internal notes are not; again changes nothing."""
+    ticket = await linked(syncd, ends, "one", "two")
+    ends.helpdesk.internal_note(ticket.id, "between us", at=ends.clock.now() - timedelta(days=1))
+    ran = await syncd.call("backfill", "--yes")
+    assert ran.code == 0
+    assert "desk: 1 active link, replies from their start, without first messages" in ran.out
+    assert "desk: 1 link, 3 replies found, 2 queued" in ran.out
+    assert "No worker runs" in ran.out
+    assert await waiting(syncd) == [reply.id for reply in ticket.replies[1:3]]
+    again = await syncd.call("backfill", "--yes")
+    assert "0 queued" in again.out
+    assert len(await waiting(syncd)) == 2
+
+
+async def test_a_dry_run_counts_and_does_nothing(syncd, ends):
+    """--dry-run tells links, replies, what was sent before, what would be, and how long that takes; nothing changes."""
+    await linked(syncd, ends, "one", "two", "three")
+    ran = await syncd.call("backfill", "--dry-run")
+    assert ran.code == 0
+    assert ran.out.splitlines()[2].split() == ["desk", "1", "3", "0", "3", "0"]
+    assert "berlin: 3 communications, about 1 s at 900 a minute" in ran.out
+    assert await waiting(syncd) == []
+    await syncd.call("backfill", "--yes")
+    after = await syncd.call("backfill", "--dry-run")
+    assert after.out.splitlines()[2].split() == ["desk", "1", "3", "3", "0", "0"]
+
+
+async def test_a_span_and_the_first_message(syncd, ends):
+    """--since and --until bound it, both inclusive; --first-message takes the first one too."""
+    ticket = await linked(syncd, ends, "one", "two", "three")
+    first, second = ticket.replies[2], ticket.replies[3]
+    span = ("--since", first.created_at.isoformat(), "--until", second.created_at.isoformat())
+    await syncd.call("backfill", "--yes", *span)
+    assert await waiting(syncd) == [first.id, second.id]
+    await syncd.call("backfill", "--yes", "--first-message", "--until", ticket.created_at.isoformat())
+    assert set(await waiting(syncd)) == {first.id, second.id, ticket.replies[0].id}
+
+
+async def test_one_ticket_alone(syncd, ends):
+    """--ticket, by number or web address, leaves the others as they are."""
+    await linked(syncd, ends, "not this", thread_id=500)
+    ticket = await linked(syncd, ends, "this", thread_id=501)
+    ran = await syncd.call("backfill", "--yes", "--ticket", ends.helpdesk.link(ticket))
+    assert ran.code == 0, ran.err
+    assert await waiting(syncd) == [ticket.replies[1].id]
+
+
+async def test_mistakes_change_nothing(syncd, ends):
+    """A ticket without a link, an empty span and words that are no instant are refused with 2."""
+    for arguments in (
+        ("--ticket", "HD-9"),
+        ("--since", "2026-05-02", "--until", "2026-05-01"),
+        ("--since", "yesterday"),
+        ("--system", "nobody"),
+    ):
+        ran = await syncd.call("backfill", *arguments)
+        assert ran.code == 2, arguments
+    assert await asyncio.to_thread(syncd.stored, requests.open_requests) == []
+
+
+async def test_one_ticket_that_fails_stops_no_other(syncd, ends):
+    """A ticket that cannot be read fails alone, is told, and the exit code is 1."""
+    bad = await linked(syncd, ends, "bad", thread_id=500)
+    good = await linked(syncd, ends, "good", thread_id=501)
+    ends.helpdesk.forbid(bad.id)
+    ran = await syncd.call("backfill", "--yes")
+    assert ran.code == 1
+    assert "1 link failed" in ran.out
+    assert await waiting(syncd) == [good.replies[1].id]
+
+
+async def test_what_is_killed_goes_on_where_it_was(syncd, ends):
+    """A backfill that is killed half way is joined by the same command; each ticket's replies are queued once."""
+    tickets = [await linked(syncd, ends, "one", "two", thread_id=500 + number) for number in range(12)]
+    ends.configure(system="requests_per_minute = 120")  # slow enough to be killed in the middle
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "syncd", "--config", str(syncd.config), "backfill", "--yes"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    async with asyncio.timeout(60):
+        while not (queued := len(await waiting(syncd))):
+            await asyncio.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    assert queued < 2 * len(tickets)
+    (left,) = await asyncio.to_thread(syncd.stored, requests.open_requests)
+    assert (left.kind, left.state) == (RequestKind.BACKFILL, RequestState.RUNNING)
+
+    ends.configure()
+    ends.helpdesk.requests.clear()
+    ran = await syncd.call("backfill", "--yes")
+    assert ran.code == 0
+    assert "the same backfill was begun before; it goes on where it was" in ran.out
+    assert sorted(map(int, await waiting(syncd))) == sorted(
+        int(reply.id) for ticket in tickets for reply in ticket.replies[1:]
+    )
+    read = [text for text in ends.helpdesk.requests if text.endswith("/replies")]
+    assert 0 < len(read) < len(tickets)
+
+
+async def test_waiting_until_it_is_delivered(syncd, ends):
+    """--wait beside a running worker ends when all of it is delivered."""
+    await linked(syncd, ends, "one", "two", "three")
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "syncd", "--config", str(syncd.config), "run"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    ran = await syncd.call("backfill", "--yes", "--wait")
+    worker.terminate()
+    assert await worker.wait() == 0
+    if "No worker runs" not in ran.out:  # the worker was quicker than the command
+        assert ran.code == 0
+        assert [one.body["content"] for one in ends.sandbox.communications] == ["one", "two", "three"]
+
+
+async def test_waiting_without_a_worker(syncd, ends):
+    """--wait ends with 1 where nobody delivers, instead of waiting for ever."""
+    await linked(syncd, ends, "one")
+    ran = await syncd.call("backfill", "--yes", "--wait")
+    assert ran.code == 1
+    assert "No worker runs, so nothing is delivered" in ran.out

@@ -1,7 +1,7 @@
 """`syncd apis`: the targets of the Open API, whether they are sent to, and why not."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -11,9 +11,11 @@ from syncd.console.output import Shown, print_json, say
 from syncd.model.errors import UsageError
 from syncd.model.health import ApiState, PauseCause
 from syncd.model.policy import Mode
-from syncd.service.settings import Settings
 from syncd.store import health, lists, standing
 from syncd.store.database import Connection
+
+if TYPE_CHECKING:  # it imports the vendors' HTTP, a third of a second that a help text does not need
+    from syncd.service.settings import Settings
 
 app = typer.Typer(
     help="List, pause, resume and release targets of the Open API.",
@@ -26,7 +28,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The api, as in [api.N
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it stays in the records with your name.")]
 
 
-def read_apis(connection: Connection, settings: Settings, now: datetime) -> dict[str, dict[str, Any]]:
+def read_apis(connection: Connection, settings: "Settings", now: datetime) -> dict[str, dict[str, Any]]:
     """Return what is known of every api by its name, the configured ones and those with open work."""
     states = health.list_apis(connection)
     pending = lists.count_all(connection).pending_by_api
@@ -36,7 +38,7 @@ def read_apis(connection: Connection, settings: Settings, now: datetime) -> dict
     }
 
 
-def _values(name: str, settings: Settings, state: ApiState, pending: int, now: datetime) -> dict[str, Any]:
+def _values(name: str, settings: "Settings", state: ApiState, pending: int, now: datetime) -> dict[str, Any]:
     configured = settings.api.get(name)
     return {
         "name": name,

@@ -174,8 +174,6 @@ def parse_instant(text: str, zone: ZoneInfo) -> tuple[datetime, bool]:
         instant = datetime.fromisoformat(text.strip())
         if instant.tzinfo is not None:
             return instant, False
-        # Written and read back, a time that the zone skips in spring comes out changed: it is none of this zone.
-        aware = instant.replace(tzinfo=zone)
     except ValueError:
         raise UsageError(f"{text!r} is no instant; write it like 2026-05-01T08:00:00+02:00") from None
-    return aware, True
+    return instant.replace(tzinfo=zone), True

@@ -1,6 +1,6 @@
 """`syncd systems`: the ticketing systems, whether they are polled, and why not."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -8,9 +8,11 @@ import typer
 from syncd.console.context import CommandContext, perform
 from syncd.console.output import Shown, print_json, say
 from syncd.model.health import SystemState
-from syncd.service.settings import Settings
 from syncd.store import health, standing
 from syncd.store.database import Connection
+
+if TYPE_CHECKING:  # it imports the vendors' HTTP, a third of a second that a help text does not need
+    from syncd.service.settings import Settings
 
 app = typer.Typer(
     help="List, pause and resume ticketing systems.", add_completion=False, rich_markup_mode=None, no_args_is_help=True
@@ -19,13 +21,13 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The system, as in [systems.NAME].")]
 
 
-def read_systems(connection: Connection, settings: Settings) -> dict[str, dict[str, Any]]:
+def read_systems(connection: Connection, settings: "Settings") -> dict[str, dict[str, Any]]:
     """Return what is known of every configured system, by its name."""
     states = health.list_systems(connection)
     return {name: _values(name, settings, states.get(name, SystemState(name))) for name in sorted(settings.systems)}
 
 
-def _values(name: str, settings: Settings, state: SystemState) -> dict[str, Any]:
+def _values(name: str, settings: "Settings", state: SystemState) -> dict[str, Any]:
     return {
         "name": name,
         "adapter": settings.systems[name].adapter,

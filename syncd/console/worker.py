@@ -19,7 +19,7 @@ from syncd.store.lock import WorkerLock, find_lock
 from syncd.store.requests import Request, RequestKind, RequestState
 
 LOOK_SECONDS = 0.25
-LOCK_SECONDS = 5.0
+LOCK_SECONDS = 2.0
 
 Show = Callable[[Request], None]
 """Shows how far a request has come; called whenever something about it changed."""

@@ -51,7 +51,7 @@ def upgrade(connection: Connection) -> str:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     if connection.dialect.name == "postgresql":
-        # Two that find an empty database at the same time must not both make it; on SQLite BEGIN IMMEDIATE sees to that.
+        # Two that find an empty database at once must not both make it; on SQLite BEGIN IMMEDIATE sees to that.
         connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_KEY)))
     command.upgrade(config, "head")
     _ensure_identity(connection)

@@ -29,29 +29,26 @@ def tickets(syncd):
 
 def test_good_lines_are_kept_and_bad_ones_reported_by_number(syncd, imported):
     """Each mistake is told with the line it stands in; the exit code is 1, and the rest is registered."""
-    ran = imported(
-        "\n".join(
-            (
-                HEADING,
-                "berlin,1,10,desk,HD-1,,",
-                "berlim,1,11,desk,HD-1,,",
-                "berlin,1,12,dask,HD-1,,",
-                "berlin,one,13,desk,HD-1,,",
-                "berlin,1,99999999999999999999,desk,HD-1,,",
-                "berlin,1,9223372036854775808,desk,HD-1,,",
-                "berlin,1,14,desk,,,",
-                "berlin,1,15,desk,HD-1,https://x/1,",
-                "berlin,1,16,desk,HD-1,,yesterday",
-                "berlin,1",
-                "berlin,1,17,desk,HD-1,,,,surplus",
-                'berlin,1,18,desk,"HD-1,,',
-                ",1,19,desk,HD-1,,",
-                "",
-                "berlin,1,10,desk,HD-2,,",
-                "hamburg,1,20,other,,https://desk.example/tickets/HD-3,start",
-            )
-        )
-    )
+    rows = [
+        HEADING,
+        "berlin,1,10,desk,HD-1,,",
+        "berlim,1,11,desk,HD-1,,",
+        "berlin,1,12,dask,HD-1,,",
+        "berlin,one,13,desk,HD-1,,",
+        "berlin,1,99999999999999999999,desk,HD-1,,",
+        "berlin,1,9223372036854775808,desk,HD-1,,",
+        "berlin,1,14,desk,,,",
+        "berlin,1,15,desk,HD-1,https://x/1,",
+        "berlin,1,16,desk,HD-1,,yesterday",
+        "berlin,1",
+        "berlin,1,17,desk,HD-1,,,,surplus",
+        'berlin,1,18,desk,"HD-1,,',
+        ",1,19,desk,HD-1,,",
+        "",
+        "berlin,1,10,desk,HD-2,,",
+        "hamburg,1,20,other,,https://desk.example/tickets/HD-3,start",
+    ]
+    ran = imported("\n".join(rows))
     assert ran.code == 1
     assert ran.out == "2 added, 0 there already, 13 bad\n"
     told = dict(line.removeprefix("line ").split(": ", 1) for line in ran.err.splitlines())

@@ -46,6 +46,17 @@ def test_a_command_that_imports_the_library_of_the_command_line_writes_the_same_
 
 
 @pytest.mark.parametrize("name", OURS)
+def test_the_help_of_a_command_imports_no_http_no_migrations_and_no_mapping(name):
+    """What takes longest to import is imported when it is used."""
+    code = (
+        f"import sys; from syncd.console.main import main; code = main([{name!r}, '--help']);"
+        "print([one for one in ('aiohttp', 'alembic', 'inscriptis', 'rich') if one in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_every_command_has_its_help(capsys, name):
     """A command's help names the settings file option or its subcommands, and needs no settings."""
     assert main([name, "--help"]) == 0

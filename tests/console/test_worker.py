@@ -84,7 +84,6 @@ async def test_with_a_worker_the_worker_does_it(syncd_on_both, helpdesk):
 async def test_a_worker_that_does_not_answer_leaves_the_request_for_later(syncd_on_both, helpdesk):
     """After the wait the request stands as it is; the next one to own the system carries it out."""
     syncd = syncd_on_both
-    syncd.stored_link = await asyncio.to_thread(syncd.link)
     lock = await find_lock(syncd.url)
     invocation = Invocation(config=syncd.config)
     async with opened(invocation) as context:
@@ -97,15 +96,14 @@ async def test_a_worker_that_does_not_answer_leaves_the_request_for_later(syncd_
     assert [request.state for request in seen][-1] is RequestState.DONE
 
 
-async def test_a_worker_that_goes_away_is_replaced(syncd_on_both, helpdesk, monkeypatch):
+async def test_a_worker_that_goes_away_is_replaced(syncd_on_both, helpdesk):
     """When the lock comes free while the command waits, the command does the work."""
-    monkeypatch.setattr("syncd.console.worker.LOCK_SECONDS", 0.2)
     syncd = syncd_on_both
     ticket = helpdesk.create_ticket("Locker", "My locker does not open.")
     lock = await find_lock(syncd.url)
     command = asyncio.create_task(syncd.call(*add(ticket.number)))
     while not await stored(syncd, requests.open_requests):
-        await asyncio.sleep(0.05)
+        assert not command.done()
     await lock.release()
     assert "link 1 is active" in (await command).out
 

@@ -128,25 +128,25 @@ def resolve(
     resolution = chosen[0]
     _decide(ctx, delivery_ids, reason, lambda c, one, by: standing.resolve(c, one, resolution, by))
     words = {
-        Resolution.DELIVERED: "count as delivered",
-        Resolution.RESEND: "are sent again",
-        Resolution.SKIP: "are skipped",
+        Resolution.DELIVERED: "counted as delivered",
+        Resolution.RESEND: "to be sent again",
+        Resolution.SKIP: "skipped",
     }
-    say(f"{_named(delivery_ids)} {words[resolution]}")
+    say(f"{words[resolution]}: {_named(delivery_ids)}")
 
 
 @app.command("retry")
 def retry(ctx: typer.Context, delivery_ids: DeliveryIds, reason: Reason) -> None:
     """Try parked or waiting deliveries now. All of them, or none."""
     _decide(ctx, delivery_ids, reason, standing.retry)
-    say(f"{_named(delivery_ids)} are tried now")
+    say(f"to be tried now: {_named(delivery_ids)}")
 
 
 @app.command("skip")
 def skip(ctx: typer.Context, delivery_ids: DeliveryIds, reason: Reason) -> None:
     """Leave parked or waiting deliveries for good. All of them, or none."""
     _decide(ctx, delivery_ids, reason, standing.skip)
-    say(f"{_named(delivery_ids)} are skipped")
+    say(f"skipped: {_named(delivery_ids)}")
 
 
 def _named(delivery_ids: list[int]) -> str:

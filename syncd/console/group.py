@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from syncd import __version__
 from syncd.console.context import Invocation, invocation_of
 
 Places = Mapping[str, tuple[str, str]]
@@ -60,14 +61,19 @@ def program(placed: Places, help_text: Callable[[], str]) -> Program:
     return group
 
 
+def _tell_version(value: bool) -> None:
+    if value:
+        typer.echo(f"syncd {__version__}")
+        raise typer.Exit
+
+
 def _begin(
     ctx: typer.Context,
     config: Annotated[Path | None, typer.Option("--config", metavar="PATH", help="The settings file.")] = None,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback is all of it
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_tell_version, is_eager=True)
+    ] = False,
 ) -> None:
-    if version:
-        typer.echo("Ask for `syncd --version` alone.", err=True)
-        raise typer.Exit(2)
     ctx.obj = Invocation(config=config)
 
 

@@ -1,6 +1,7 @@
 """`syncd run`: where all parts are put together, and the one command that delivers."""
 
 import asyncio
+import sys
 from typing import Annotated
 
 import typer
@@ -49,7 +50,7 @@ def load_with_log(invocation: Invocation) -> Settings:
         SettingsError: every mistake in them.
     """
     settings = invocation.load_settings()
-    configure_log(settings.log.level, settings.log.format, environ=invocation.environ)
+    configure_log(settings.log.level, settings.log.format, sys.stderr, invocation.environ)
     for problem in settings.warnings():
         logger.bind(place=problem.place).warning("settings: {}", problem)
     return settings

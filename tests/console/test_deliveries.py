@@ -145,7 +145,7 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(three, arguments):
 
 def test_parked_ones_are_retried_or_skipped(three):
     """`retry` queues again, `skip` leaves; both with a decision."""
-    assert three("deliveries", "retry", 3, 1, "--reason", "mended").out == "2 deliveries (3, 1) are tried now\n"
+    assert three("deliveries", "retry", 3, 1, "--reason", "mended").out == "to be tried now: 2 deliveries (3, 1)\n"
     assert three.state_of(3) == "pending"
     assert three("deliveries", "skip", 3, "--reason", "spam").code == 0
     assert three.state_of(3) == "skipped"

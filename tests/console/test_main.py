@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from syncd import __version__
 from syncd.console.main import COMMANDS, main
 from syncd.model.communication import Thread
 from syncd.model.link import NewLink
@@ -68,6 +69,12 @@ def test_every_subcommand_has_its_help_and_takes_the_settings_file(capsys, place
     """Help is there for each subcommand, and --config is among its options."""
     assert main([*place, "--help"]) == 0
     assert "--config PATH" in capsys.readouterr().out
+
+
+def test_the_version_is_told_with_and_without_other_options(capsys):
+    """`syncd --version` is one line."""
+    assert main(["--version"]) == main(["--config", "x", "--version"]) == 0
+    assert capsys.readouterr().out == f"syncd {__version__}\n" * 2
 
 
 def test_no_arguments_are_a_usage_error_with_help(capsys):

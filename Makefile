@@ -1,0 +1,51 @@
+# make demo    everything at work against stand-ins on this machine, with a proof at the end
+# make test    every test; what needs a server that is not there is skipped, and says so
+# make lint    format, lint, types and layers, as CI has them
+# make lock    requirements.lock anew from pyproject.toml (needs uv, which nothing else does)
+# make clean   remove the virtual environment and what the tools have cached
+#
+# Each sets up .venv by itself, once, with Python 3.11 or newer and nothing else; make PYTHON=/path/to/python3.12 picks one.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-from-lock
+UV ?= uv
+
+# The first one that starts and is new enough: a shim may be there without the Python behind it.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for one in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$one" -c "$(NEW_ENOUGH)" >/dev/null 2>&1 && { echo "$$one"; break; }; done)
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint lock clean
+.DEFAULT_GOAL := test
+
+demo: $(STAMP)
+	@$(BIN)/syncd demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock:
+	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(STAMP): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c "$(NEW_ENOUGH)" >/dev/null 2>&1 || { \
+		echo "syncd needs Python 3.11 or newer, and '$(or $(PYTHON),python3)' is not that;" \
+			"install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Setting up $(VENV) with $$("$(PYTHON)" --version) ..."
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@

@@ -3,6 +3,7 @@
 import itertools
 import os
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,15 @@ from syncd.testing.virtual_clock import VirtualClock
 __all__ = ["clock", "database", "database_url", "postgresql_url", "pytest_asyncio_loop_factories", "sqlite_url"]
 
 POSTGRESQL = "SYNCD_TEST_POSTGRESQL"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once for each reason what was skipped, and how often."""
+    reasons = Counter(
+        str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
+    )
+    for reason, times in reasons.most_common():
+        terminalreporter.write_line(f"skipped {times}: {reason}")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What `syncd demo` shows: a live table on a terminal, one line per event anywhere else, and the proof at the end."""
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ if TYPE_CHECKING:  # a tenth of a second that only a terminal needs
     from rich.table import Table
 
 LONGEST_TEXT = 44
+COLUMNS = (("Time", 8), ("Ticket", 6), ("Who", 14), ("At the helpdesk", None), ("At the Open API", 28))
+_TAG = re.compile("<[^>]*>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,9 @@ class View:
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("Time", "Ticket", "Who", "At the helpdesk", "At the Open API"):
-            table.add_column(name, overflow="fold")
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+        for name, width in COLUMNS:  # a line each, so that the story fits a screen
+            table.add_column(name, no_wrap=True, overflow="ellipsis", width=width, ratio=None if width else 1)
         for row in self._rows():
             cells = (f"{row.at.astimezone():%H:%M:%S}", row.ticket, row.who, row.text, row.arrived or "...")
             table.add_row(*(Text(shown(cell)) for cell in cells))
@@ -107,19 +110,21 @@ def _rows_of(one: Watched, communications: Sequence[Received]) -> Iterator[Row]:
 
 
 def _excerpt(reply: DeskReply) -> str:
-    text = " ".join(reply.text.split())
+    html = reply.format == "html"
+    words = (_TAG.sub(" ", reply.text) if html else reply.text).split()
+    text = " ".join(["[HTML]", *words] if html else words)
     cut = text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 3]}..."
     return f"{cut} [{', '.join(file.name for file in reply.files)}]" if reply.files else cut
 
 
 def _fate(may_leave: bool, reply: DeskReply, arrived: Sequence[Received]) -> str:
     if not may_leave:
-        return "stays here: an internal note" if not reply.public else "stays here: an automatic message"
+        return "stays: an internal note" if not reply.public else "stays: an automatic message"
     if not arrived:
         return ""
     seconds = (arrived[0].received_at - reply.created_at).total_seconds()
     numbers = ", ".join(str(found.communication_id) for found in arrived)
-    return f"communication {numbers} after {seconds:.1f} s, {arrived[-1].body['communicationThreadStatus']}"
+    return f"added as {numbers} after {seconds:.1f} s, {arrived[-1].body['communicationThreadStatus']}"
 
 
 def _note_rows(
@@ -129,7 +134,7 @@ def _note_rows(
     for found in communications:
         if is_note(found, note_texts):
             status = found.body["communicationThreadStatus"]
-            told = f"communication {found.communication_id}, {status}"
+            told = f"added as {found.communication_id}, {status}"
             number = tickets.get((found.customer_id, found.thread_id), "?")
             yield Row(key_of(found)[2], number, "(status)", found.body["content"], told)
 

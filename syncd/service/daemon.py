@@ -252,8 +252,11 @@ class Daemon:
         if self._schedule is not None:
             self._schedule.stop()
         await self.parts.end_polling()
+        # What is on the wire may take as long as its api's timeout says.
+        drain_seconds = DRAIN_SECONDS + max((api.timeout_seconds for api in self.settings.api.values()), default=0.0)
+        self.notifier.extend_timeout(drain_seconds + DRAIN_SECONDS)
         try:
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(drain_seconds):
                 await self.parts.drain()
         except TimeoutError:
             logger.error("requests on the wire did not end in time; they will be in doubt")

@@ -5,6 +5,9 @@ nothing but SQL: it may be run twice when another operation of the same commit f
 """
 
 import asyncio
+import contextlib
+import os
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -198,6 +201,13 @@ class SQLiteBackend:
 
 def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "do_connect")
+    def before_connect(_dialect: Any, _record: Any, _arguments: Any, _options: Any) -> None:
+        # SQLite would make the file readable by everybody, and message contents are in it. Not by opening it: whoever
+        # closes a file gives up every lock that his process has on it, SQLite's own too.
+        with contextlib.suppress(OSError):
+            os.mknod(str(url.database), 0o600 | stat.S_IFREG)
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:

@@ -1,9 +1,13 @@
 """`syncd backfill` queues what is older than the links: planned, bounded, harmless to repeat, and resumable."""
 
 import asyncio
+import contextlib
+import os
 import signal
 import sys
 from datetime import timedelta
+
+import pytest
 
 from syncd.store import lists, requests
 from syncd.store.requests import RequestKind, RequestState
@@ -125,6 +129,39 @@ async def test_what_is_killed_goes_on_where_it_was(syncd, ends):
     )
     read = [text for text in ends.helpdesk.requests if text.endswith("/replies")]
     assert 0 < len(read) < len(tickets)
+
+
+@pytest.mark.parametrize(("answer", "queued"), [("n", 0), ("y", 2)])
+async def test_on_a_terminal_it_asks_first(syncd, ends, answer, queued):
+    """On a terminal the plan is shown and asked for; without a yes nothing is queued."""
+    await linked(syncd, ends, "one", "two")
+    code, shown = await on_terminal(syncd, answer)
+    assert "berlin: 2 communications" in shown
+    assert "Go on? [y/N]" in shown
+    assert code == (0 if queued else 1)
+    assert len(await waiting(syncd)) == queued
+
+
+async def on_terminal(syncd, answer):
+    """Run a backfill on a terminal, answer its question, and return its exit code and what the terminal shows."""
+    ours, theirs = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "syncd", "--config", str(syncd.config), "backfill"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other side is closed: the process has ended
+        while True:
+            shown += await asyncio.to_thread(os.read, ours, 4096)
+            if b"[y/N]" in shown and answer:
+                os.write(ours, f"{answer}\n".encode())
+                answer = ""
+    os.close(ours)
+    return await process.wait(), shown.decode()
 
 
 async def test_waiting_until_it_is_delivered(syncd, ends):

@@ -66,6 +66,13 @@ async def test_the_database_is_looked_at(syncd, ends):
     assert second[0] == "warning"
 
 
+async def test_a_new_database_is_its_owners_alone(syncd, ends):
+    """A database that syncd makes can be read by nobody else, so that nothing of it is a warning."""
+    await ends.link(ends.ticket())
+    assert (syncd.directory / "syncd.db").stat().st_mode & 0o077 == 0
+    assert (await syncd.call("check", "--json")).json["verdict"] == "good"
+
+
 async def test_a_newer_database(syncd, ends):
     """A database of a newer syncd is bad, and left alone."""
     await ends.link(ends.ticket())

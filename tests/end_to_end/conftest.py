@@ -79,6 +79,7 @@ class Stage:
         self.folder = folder
         self.config = folder / "config.toml"
         self.file = folder / "syncd.db"
+        self.url = f"sqlite:///{self.file}"
         self.helpdesk = Helpdesk(self.clock, page_size=50)
         self.sandbox = Sandbox(
             {"key-berlin": "berlin", "key-hamburg": "hamburg"}, clock=self.clock, requests_per_minute=10**9
@@ -109,7 +110,7 @@ class Stage:
         self, *, apis: tuple[str, ...] = ("berlin",), systems: tuple[str, ...] = ("desk",), more: str = ""
     ) -> None:
         """Write the settings; `more` are lines of every [api.NAME]."""
-        lines = ['timezone = "Europe/Berlin"', "[database]", f'url = "sqlite:///{self.file}"']
+        lines = ['timezone = "Europe/Berlin"', "[database]", f'url = "{self.url}"']
         for api in apis:
             lines += [f"[api.{api}]", f'base_url = "{self.sandbox.base_url}"', f'api_key = "key-{api}"', more]
         for system in systems:
@@ -175,7 +176,7 @@ class Stage:
             TicketRef(number=ticket.number),
             THE_START if start else now,
         )
-        database = open_database(f"sqlite:///{self.file}")
+        database = open_database(self.url)
         await ensure_schema(database, migrate=True)
         await database.write(lambda connection: links.add(connection, new, now))
         await database.close()
@@ -185,7 +186,7 @@ class Stage:
 
     async def states(self) -> dict[str, int]:
         """Return the number of deliveries by state, from the database itself."""
-        database = open_database(f"sqlite:///{self.file}")
+        database = open_database(self.url)
         counts = await database.read(lists.count_all)
         await database.close()
         return counts.deliveries

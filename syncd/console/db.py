@@ -128,7 +128,7 @@ async def _locked(context: CommandContext) -> AsyncIterator[None]:
     Raises:
         StoreError: one runs.
     """
-    lock = await take_lock(context.database_url, context.database.where)
+    lock = await take_lock(context.database_url, context.database.where, context.clock)
     try:
         yield
     finally:

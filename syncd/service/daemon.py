@@ -24,6 +24,7 @@ from syncd.store import due, health, lists, requests, restored, retention, stand
 from syncd.store.database import Database, open_database
 from syncd.store.high_water import HighWater, is_behind
 from syncd.store.lock import WorkerLock, find_lock, take_lock
+from syncd.store.requests import RequestState
 from syncd.store.schema import database_id, ensure_schema
 
 DRAIN_SECONDS = 60.0
@@ -61,7 +62,7 @@ class Daemon:
             StoreError: the database is locked, too new or unreachable.
         """
         url = self.settings.database.url.get_secret_value()
-        self._lock = await take_lock(url, self.database.where)
+        self._lock = await take_lock(url, self.database.where, self.clock)
         await ensure_schema(self.database, migrate=True)
         restored_backup = await self._is_restored()
         await self._adopt_orphans()
@@ -167,7 +168,8 @@ class Daemon:
     async def _look_for_requests(self) -> None:
         with contextlib.suppress(StoreError):
             for request in await self.database.read(requests.open_requests):
-                if request.system in self.parts.systems:
+                # One that runs, such as a long backfill, needs no sweep of its own each second.
+                if request.state is RequestState.WAITING and request.system in self.parts.systems:
                     self.parts.systems[request.system].lane.trigger()
 
     async def _watch(self) -> None:

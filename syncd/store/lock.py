@@ -13,8 +13,10 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy.engine import make_url
 
+from syncd.model.clock import Clock
 from syncd.model.errors import StoreError
 
+PATIENCE_SECONDS = 2.0
 ADVISORY_KEY = 0x73796E6364  # "syncd"
 
 
@@ -43,13 +45,17 @@ async def find_lock(url: str) -> WorkerLock | None:
     return await _advisory(parsed.set(drivername="postgresql").render_as_string(hide_password=False))
 
 
-async def take_lock(url: str, where: str) -> WorkerLock:
-    """Return the lock of the one worker.
+async def take_lock(url: str, where: str, clock: Clock) -> WorkerLock:
+    """Return the lock of the one worker. A command may hold it for a moment, so it is tried for a while.
 
     Raises:
         StoreError: another worker runs on this database.
     """
+    until = clock.monotonic() + PATIENCE_SECONDS
     lock = await find_lock(url)
+    while lock is None and clock.monotonic() < until:
+        await clock.sleep(0.1)
+        lock = await find_lock(url)
     if lock is None:
         raise StoreError(
             f"another syncd works on the database at {where}; one worker at a time. "

@@ -5,12 +5,10 @@ nothing but SQL: it may be run twice when another operation of the same commit f
 """
 
 import asyncio
-import contextlib
-import os
-import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -19,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from syncd.model.errors import StoreError, SyncdError
+from syncd.store.private_file import ensure_private_file
 
 __all__ = ["Connection", "Database", "Operation", "Unacknowledged", "open_database"]
 
@@ -204,10 +203,8 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "do_connect")
     def before_connect(_dialect: Any, _record: Any, _arguments: Any, _options: Any) -> None:
-        # SQLite would make the file readable by everybody, and message contents are in it. Not by opening it: whoever
-        # closes a file gives up every lock that his process has on it, SQLite's own too.
-        with contextlib.suppress(OSError):
-            os.mknod(str(url.database), 0o600 | stat.S_IFREG)
+        # SQLite would make the file readable by everybody, and message contents are in it.
+        ensure_private_file(Path(str(url.database)))
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncd.model.errors import StoreError
+from syncd.store.private_file import ensure_private_file
 
 _WIDTH = 20
 
@@ -52,6 +53,7 @@ class HighWater:
         """Begin to keep the mark of this database."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            ensure_private_file(self.path)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError(f"the high-water mark {self.path} cannot be written: {error.strerror}") from None

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from syncd.model.clock import Clock
 from syncd.model.errors import StoreError
+from syncd.store.private_file import ensure_private_file
 
 PATIENCE_SECONDS = 2.0
 ADVISORY_KEY = 0x73796E6364  # "syncd"
@@ -68,6 +69,7 @@ def _flock(database: Path) -> WorkerLock | None:
     path = database.with_name(database.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        ensure_private_file(path)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(f"the lock {path} cannot be opened: {error.strerror}; may this user write there?") from None

@@ -21,7 +21,7 @@ from syncd.model.communication import thread_update
 from syncd.model.delivery import THREAD_RETRY, DeliveryState, Evidence, Outcome, Reached, retry_delay
 from syncd.model.errors import StoreError
 from syncd.model.policy import ApiPolicy
-from syncd.store import health, outbox
+from syncd.store import health, holding, outbox
 from syncd.store.database import Connection, Database
 from syncd.store.high_water import HighWater
 from syncd.store.outbox import Outgoing, Record
@@ -108,7 +108,7 @@ class Attempt:
         if wait_seconds is not None:
             until = now + timedelta(seconds=wait_seconds)
             await sender.database.write(
-                lambda connection: outbox.postpone(connection, delivery_id, outgoing.thread_key, until)
+                lambda connection: holding.postpone(connection, delivery_id, outgoing.thread_key, until)
             )
             return None
         return await sender.database.read(lambda connection: outbox.find_outgoing(connection, delivery_id))
@@ -156,6 +156,9 @@ class Attempt:
 
         def record(connection: Connection) -> None:
             opened = attempt_id
+            if opened is None and self._marking is not None:
+                # The mark was not acknowledged, and may have been kept.
+                opened = outbox.find_open_attempt(connection, outgoing.delivery_id, self.sender.worker)
             if opened is None:
                 # Nothing was marked: it failed before a connection was there. The attempt is a row all the same.
                 opened = outbox.open_unsent(connection, outgoing, now, self.sender.worker)
@@ -172,19 +175,26 @@ class Attempt:
             self.sender.success_noted_at = now
 
     async def _commit(self, operation: Callable[[Connection], None]) -> None:
+        """Commit until it is acknowledged, whatever the failure: nobody else would ever take care of the row."""
         sender = self.sender
-        sender.uncommitted += 1
+        failures = 0
         try:
             while True:
                 try:
                     await sender.database.write(operation)
-                except StoreError as error:
-                    logger.bind(api=sender.policy.name).error("outcome is not stored yet; tried again: {}", error)
+                except Exception as error:  # noqa: BLE001 - a bug too must not leave a row `sending` that nobody owns
+                    failures += 1
+                    sender.uncommitted += failures == 1
+                    bound = logger.bind(api=sender.policy.name, failure=type(error).__name__)
+                    told = str(error) if isinstance(error, StoreError) else "see the frames"
+                    bound.opt(exception=None if isinstance(error, StoreError) else error).error(
+                        "outcome is not stored yet; tried again: {}", told
+                    )
                     await sender.clock.sleep(COMMIT_AGAIN_SECONDS)
                 else:
                     return
         finally:
-            sender.uncommitted -= 1
+            sender.uncommitted -= failures > 0
 
     def _result(
         self, attempt_id: int, outgoing: Outgoing, evidence: Evidence, verdict: Verdict, following: Next, now: datetime

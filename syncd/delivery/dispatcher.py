@@ -5,6 +5,7 @@ decide.py and health.py.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,13 +22,14 @@ from syncd.model.health import ApiState, PauseCause
 from syncd.model.pace import Pace
 from syncd.model.policy import Mode, Order
 from syncd.store import health as stored_health
-from syncd.store import outbox
+from syncd.store import holding, outbox
 from syncd.store.database import Connection, Operation
 from syncd.store.outbox import Head
 
 TICK_SECONDS = 1.0
 PROBE_EVERY = timedelta(seconds=30)
 TRIAL_EVERY = timedelta(minutes=5)
+SET_ASIDE = timedelta(minutes=1)
 HEADS_AT_ONCE = 64
 
 
@@ -51,6 +53,7 @@ class Dispatcher:
     _starting: int = 0
     _stopping: bool = False
     _tried: set[int] = field(default_factory=set)
+    _is_first_step: bool = True
 
     def __post_init__(self) -> None:
         """Begin with an empty bucket and a careful number of requests at once."""
@@ -112,8 +115,12 @@ class Dispatcher:
     async def _step(self) -> float:
         """Start what may start; return how long until another look."""
         now = self.sender.clock.now()
+        # Looked up anew each time, so that a live reply does not wait behind backfilled ones that were due before it.
+        self._heads.clear()
         self.state = await self.sender.database.read(lambda c: stored_health.get_api(c, self.name))
-        self._heed_throttle(now)
+        if self._is_first_step:
+            self._is_first_step = False
+            self._heed_throttle(now)
         if self.state.paused_cause is not None:
             return await self._paused(self.state, now)
         if self.sender.policy.mode is Mode.HOLD and self.state.released_at is None:
@@ -122,7 +129,10 @@ class Dispatcher:
         return await self._start_due(now)
 
     def _heed_throttle(self, now: datetime) -> None:
-        """Go on waiting where an earlier process was throttled."""
+        """Go on waiting where an earlier process was throttled.
+
+        Once: later a clock that was set back would make an old throttle look like a new one.
+        """
         if self.state.throttled_until is not None and self.state.throttled_until > now:
             left = (self.state.throttled_until - now).total_seconds()
             monotonic = self.sender.clock.monotonic()
@@ -186,19 +196,26 @@ class Dispatcher:
             if verdict is not None:
                 await self._learn(verdict, head.thread_key, trial=attempt.trial)
         except StoreError as error:
-            logger.bind(api=self.name, delivery=head.delivery_id).error("attempt not begun: {}", error)
+            logger.bind(api=self.name, delivery=head.delivery_id).error("attempt not begun or not heeded: {}", error)
         except Exception as error:  # noqa: BLE001 - a bug in one attempt must not end the others
             logger.bind(api=self.name, delivery=head.delivery_id).opt(exception=error).error("attempt failed")
+            await self._set_aside(head)
         finally:
             gate.leave()
             del self._running[head.thread_key]
             self._wake.set()
 
+    async def _set_aside(self, head: Head) -> None:
+        """Let a delivery wait whose attempt a bug has ended, so that it is not begun again at once, and for ever."""
+        until = self.sender.clock.now() + SET_ASIDE
+        with contextlib.suppress(StoreError):
+            await self._write(lambda c: holding.postpone(c, head.delivery_id, head.thread_key, until))
+
     async def _held_back(self, head: Head) -> bool:
         def look(connection: Connection) -> bool:
-            if not outbox.is_held_back(connection, head.thread_key):
+            if not holding.is_held_back(connection, head.thread_key):
                 return False
-            outbox.withdraw_head(connection, head.thread_key)
+            holding.withdraw_head(connection, head.thread_key)
             return True
 
         return await self.sender.database.write(look)
@@ -220,7 +237,7 @@ class Dispatcher:
             case Outcome.THREAD_AT_FAULT if trial or self._refuses_everyone:
                 refused = list({*self.health.refused, thread_key})
                 self.state = replace(self.state, paused_cause=PauseCause.THREADS)
-                await self._write(lambda c: outbox.put_back(c, refused, now))
+                await self._write(lambda c: holding.put_back(c, refused, now))
                 self.health.refused.clear()
                 await self._stop_sending(PauseCause.THREADS, verdict.message, now + TRIAL_EVERY)
             case _:
@@ -239,10 +256,11 @@ class Dispatcher:
         logger.bind(api=self.name, cause=cause.value).error("api paused: {}", reason)
 
     async def _resume(self) -> None:
-        await self._write(lambda c: stored_health.resume_api(c, self.name))
+        is_resumed = await self.sender.database.write(lambda c: stored_health.recover_api(c, self.name))
         self.health.start_carefully()
         self._tried.clear()
-        logger.bind(api=self.name).info("api resumed")
+        if is_resumed:
+            logger.bind(api=self.name).info("api resumed")
 
     async def _write(self, operation: Operation[object]) -> None:
         await self.sender.database.write(operation)

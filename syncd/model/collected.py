@@ -73,7 +73,7 @@ class Collected:
     """What one reading of a ticket means for one link.
 
     `started_at` is when the reading began: a link made due after that stays due. `next_due_at` is None where the
-    feed alone stands for the link from now on.
+    feed alone stands for the link from now on. `is_ticket_fresh`: the ticket was read too, and is stored.
     """
 
     link_id: int
@@ -90,6 +90,7 @@ class Collected:
     active_at: datetime | None = None
     next_due_at: datetime | None = None
     complete: bool = False
+    is_ticket_fresh: bool = True
 
 
 @dataclass(slots=True)

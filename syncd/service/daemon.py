@@ -24,10 +24,11 @@ from syncd.store import due, health, lists, requests, restored, retention, stand
 from syncd.store.database import Database, open_database
 from syncd.store.high_water import HighWater, is_behind
 from syncd.store.lock import WorkerLock, find_lock, take_lock
-from syncd.store.requests import RequestState
+from syncd.store.requests import RequestKind, RequestState
 from syncd.store.schema import database_id, ensure_schema
 
 DRAIN_SECONDS = 60.0
+WATCH_SECONDS = 5.0
 QUIET_AFTER_JUMP = timedelta(days=1)
 
 
@@ -46,6 +47,7 @@ class Daemon:
     _schedule: Schedule | None = None
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _reload: asyncio.Event = field(default_factory=asyncio.Event)
+    _watching: "asyncio.Task[None] | None" = None
     _jumped_at: float | None = None
     _may_send: bool = False
 
@@ -161,16 +163,28 @@ class Daemon:
             every(f"sweep {name}", system.settings.poll_seconds, system.lane.trigger)
         every("drain", 1.0, self.parts.wake_dispatchers)
         every("requests", 1.0, self._look_for_requests)
-        every("watch", 5.0, self._watch)
         every("tidy", 3600.0, self._tidy)
         self._schedule.start()
+        self._watching = asyncio.create_task(self._keep_watch(), name="watch")
+
+    async def _keep_watch(self) -> None:
+        """Watch by the monotonic clock: the schedule itself stands still when the wall clock is set back."""
+        while True:
+            try:
+                await self._watch()
+            except Exception as error:  # noqa: BLE001 - a bug here must not end what guards the others
+                logger.opt(exception=error).error("the watch failed")
+            await self.clock.sleep(WATCH_SECONDS)
 
     async def _look_for_requests(self) -> None:
         with contextlib.suppress(StoreError):
             for request in await self.database.read(requests.open_requests):
-                # One that runs, such as a long backfill, needs no sweep of its own each second.
-                if request.state is RequestState.WAITING and request.system in self.parts.systems:
-                    self.parts.systems[request.system].lane.trigger()
+                # One that runs, such as a long backfill, needs no sweep each second, nor does one that waits for it.
+                part = self.parts.systems.get(request.system)
+                if part is None or request.state is not RequestState.WAITING:
+                    continue
+                if request.kind is not RequestKind.BACKFILL or not part.lane.is_backfilling:
+                    part.lane.trigger()
 
     async def _watch(self) -> None:
         """Feed the watchdog while the loop turns and every lane progresses; heed a jump of the wall clock."""
@@ -253,6 +267,9 @@ class Daemon:
         """Stop polling, finish the requests on the wire, commit their outcomes, close everything."""
         if self._schedule is not None:
             self._schedule.stop()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         await self.parts.end_polling()
         # What is on the wire may take as long as its api's timeout says.
         drain_seconds = DRAIN_SECONDS + max((api.timeout_seconds for api in self.settings.api.values()), default=0.0)
@@ -262,7 +279,8 @@ class Daemon:
                 await self.parts.drain()
         except TimeoutError:
             logger.error("requests on the wire did not end in time; they will be in doubt")
-        self.high_water.close()
+        with contextlib.suppress(OSError):
+            self.high_water.close()
         with contextlib.suppress(StoreError, TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self.database.close()

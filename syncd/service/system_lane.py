@@ -1,6 +1,7 @@
 """The lane of one system: a sweep when it is triggered, what commands ask for, a slice of the full sweep."""
 
 import asyncio
+import contextlib
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -46,6 +47,11 @@ class SystemLane:
         """Sweep as soon as the one that runs has ended; several triggers are one."""
         self._trigger.set()
 
+    @property
+    def is_backfilling(self) -> bool:
+        """Say whether a backfill runs; another one waits for it."""
+        return self._backfill is not None and not self._backfill.done()
+
     async def run(self) -> None:
         """Sweep whenever triggered, until cancelled; each step stores its own progress, so that costs nothing."""
         try:
@@ -63,6 +69,8 @@ class SystemLane:
         """
         try:
             went_well = await self.turn()
+            while went_well and self.last_sweep is not None and self.last_sweep.is_cut:
+                went_well = await self.turn()
             if self._backfill is not None:
                 await self._backfill
             state = await self.system.database.read(lambda c: health.get_system(c, self.system.name))
@@ -95,10 +103,10 @@ class SystemLane:
         follows = [request for request in asked if request.kind is RequestKind.FOLLOW]
         if not self.allowed.is_set() or not await self._may_sweep(state, polls + follows):
             return False
-        await self._make_due(polls)
+        asked_for = await self._make_due(polls)
         for request in follows:
             await self._answer([request], await self._follow(request))
-        failure = await self._sweep(state)
+        failure = await self._sweep(state, asked_for)
         await self._answer(polls, failure)
         if failure is None:
             self._begin_backfill([request for request in asked if request.kind is RequestKind.BACKFILL])
@@ -113,8 +121,10 @@ class SystemLane:
         waiting = state.retry_at is not None and state.retry_at > self.system.clock.now()
         return bool(polls) or not waiting
 
-    async def _make_due(self, polls: list[Request]) -> None:
+    async def _make_due(self, polls: list[Request]) -> list[int]:
+        """Make the links of the tickets that were asked for due; return their ids."""
         now = self.system.clock.now()
+        asked_for: list[int] = []
         for request in polls:
             await self.system.database.write(lambda c: requests.report(c, request.id, {}))  # noqa: B023 - awaited at once
             numbers = request.arguments.get("tickets", [])
@@ -124,6 +134,8 @@ class SystemLane:
                 )
                 ids = [link.id for link in found]
                 await self.system.database.write(lambda c: link_changes.mark_links_due(c, ids, now))  # noqa: B023
+                asked_for += ids
+        return asked_for
 
     async def _follow(self, request: Request) -> str | None:
         """Retarget the link of a merged ticket, as a person asked; return what failed, None if nothing did."""
@@ -131,7 +143,7 @@ class SystemLane:
         if link is None or link.state is not LinkState.SUSPENDED or link.merged_into is None:
             return "the link is not suspended because of a merge"
         try:
-            await resolving.follow_merge(self.system, link, link.merged_into)
+            await resolving.follow_merge(self.system, link, link.merged_into, link.active_at or link.from_at)
         except SyncdError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - a bug in an adapter fails what was asked, never the daemon
@@ -139,14 +151,14 @@ class SystemLane:
             return f"{type(error).__name__}; see the log"
         return None
 
-    async def _sweep(self, state: SystemState) -> str | None:
-        """Make a sweep; return what failed, None if nothing did."""
+    async def _sweep(self, state: SystemState, first: list[int]) -> str | None:
+        """Make a sweep, of these links first; return what failed, None if nothing did."""
         system = self.system
         began = system.clock.monotonic()
         try:
             async with asyncio.timeout(system.policy.sweep_deadline_seconds):
                 await self._learn_capabilities()
-                done = await poll.sweep(system)
+                done = await poll.sweep(system, first)
         except PauseSystem as error:
             # Mended credentials may see more or less than those before.
             self.known_capabilities = None
@@ -163,6 +175,8 @@ class SystemLane:
         self.last_sweep = done
         now = system.clock.now()
         await system.database.write(lambda c: health.note_sweep(c, system.name, now))
+        if done.is_cut:
+            self.trigger()
         _log_sweep(system, done, system.clock.monotonic() - began)
         return None
 
@@ -194,11 +208,10 @@ class SystemLane:
         return reason
 
     async def _answer(self, polls: list[Request], failure: str | None) -> None:
-        now = self.system.clock.now()
         result: dict[str, Any] = {"failure": failure} if failure is not None else _counts(self.last_sweep)
         ended = RequestState.DONE if failure is None else RequestState.FAILED
         for request in polls:
-            await self.system.database.write(lambda c: requests.end(c, request.id, ended, result, now))  # noqa: B023
+            await self._end_request(request, ended, result)
 
     def _begin_backfill(self, asked: list[Request]) -> None:
         if asked and (self._backfill is None or self._backfill.done()):
@@ -223,12 +236,24 @@ class SystemLane:
             done = await backfill.run_backfill(
                 system, wanted, report, request_id=request_id, stop=lambda: self._stopping
             )
+            if not self._stopping:
+                state = RequestState.FAILED if done.failed else RequestState.DONE
+                await self._end_request(request, state, done.as_dict())
         except (RetryLater, PauseSystem, StoreError) as error:
             logger.bind(system=system.name, request=request.id).warning("backfill waits: {}", error)
             return
-        now, state = system.clock.now(), RequestState.FAILED if done.failed else RequestState.DONE
-        await system.database.write(lambda c: requests.end(c, request.id, state, done.as_dict(), now))
+        except Exception as error:  # noqa: BLE001 - a bug in an adapter fails what was asked, never the daemon
+            logger.bind(system=system.name, request=request.id).opt(exception=error).error("backfill failed")
+            with contextlib.suppress(StoreError):
+                await self._end_request(
+                    request, RequestState.FAILED, {"failure": f"{type(error).__name__}; see the log"}
+                )
+            return
         logger.bind(system=system.name, request=request.id, **done.as_dict()).info("backfill ended")
+
+    async def _end_request(self, request: Request, state: RequestState, result: dict[str, Any]) -> None:
+        now = self.system.clock.now()
+        await self.system.database.write(lambda c: requests.end(c, request.id, state, result, now))
 
     async def _full_slice(self, state: SystemState) -> None:
         """Go on with the full sweep, if one is due or under way, within its share of the budget."""
@@ -242,9 +267,14 @@ class SystemLane:
         if self._full is None:
             return
         try:
-            await full_sweep.sweep_slice(system, self._full, FULL_SLICE)
-        except (RetryLater, PauseSystem) as error:
+            async with asyncio.timeout(system.policy.sweep_deadline_seconds):
+                await full_sweep.sweep_slice(system, self._full, FULL_SLICE)
+        except (RetryLater, PauseSystem, TimeoutError) as error:
             logger.bind(system=system.name).warning("full sweep waits: {}", error)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug in an adapter fails its slice, never the daemon
+            logger.bind(system=system.name).opt(exception=error).error("full sweep waits")
         if self._full.ended:
             self._full = None
 
@@ -253,6 +283,7 @@ def _counts(done: poll.Sweep | None) -> dict[str, Any]:
     if done is None:
         return {}
     counts = {key: value for key, value in asdict(done).items() if key != "stored"}
+    counts.pop("is_cut")
     stored = asdict(done.stored)
     stored.pop("delivery_ids")
     # `changed` of a sweep counts tickets, that of what was stored deliveries that waited.

@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +12,14 @@ from syncd.delivery.api import OpenApi
 from syncd.delivery.attempt import Sender
 from syncd.delivery.dispatcher import Dispatcher
 from syncd.model.clock import Clock
-from syncd.model.errors import PauseSystem, RetryLater, SyncdError, TicketUnavailable
+from syncd.service.reading_again import ReadAgain
 from syncd.service.settings import ApiSettings, Settings, SystemSettings
 from syncd.service.system_lane import SystemLane
 from syncd.sources.adapter import Capability
 from syncd.sources.registry import OpenedAdapter, open_adapter
-from syncd.store import links
 from syncd.store.database import Database
 from syncd.store.high_water import HighWater
-from syncd.store.outbox import Outgoing
-from syncd.sync.collect import System, refresh
-from syncd.sync.resolving import suspend
-
-READ_AGAIN_SECONDS = 60.0
+from syncd.sync.collect import System
 
 
 @dataclass(slots=True)
@@ -109,33 +104,7 @@ def make_api(
         clock=clock,
         worker=worker_name(),
         high_water=high_water,
-        refresh=_refresh_by(find_system),
+        refresh=ReadAgain(find_system, clock),
         jitter=lambda: spread.random() * 0.1,
     )
     return ApiPart(mine, Dispatcher(sender, allowed), api)
-
-
-def _refresh_by(find_system: Callable[[str], System | None]) -> Callable[[Outgoing], Awaitable[float | None]]:
-    """Return what reads a ticket again before a late delivery of it is sent.
-
-    What it returns is how many seconds the delivery has to wait because the ticket could not be read, None if it was.
-    """
-
-    async def read_again(outgoing: Outgoing) -> float | None:
-        system = find_system(outgoing.system)
-        if system is None:
-            return READ_AGAIN_SECONDS
-        try:
-            await refresh(system, outgoing.link_id)
-        except TicketUnavailable as error:
-            link = await system.database.read(lambda c: links.find(c, outgoing.link_id))
-            if link is not None:
-                await suspend(system, link, error.unavailable)
-            return READ_AGAIN_SECONDS
-        except RetryLater as error:
-            return max(READ_AGAIN_SECONDS, error.wait_seconds or 0.0)
-        except (PauseSystem, SyncdError):
-            return READ_AGAIN_SECONDS
-        return None
-
-    return read_again

@@ -5,7 +5,8 @@ nothing but SQL: it may be run twice when another operation of the same commit f
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from syncd.model.errors import StoreError, SyncdError
 from syncd.store.private_file import ensure_private_file
@@ -61,7 +62,8 @@ def _describe(error: BaseException, where: str) -> str:
     # str() of an SQLAlchemy error holds the statement and its parameters, and so message contents.
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     detail = str(cause).splitlines()[0] if isinstance(error, DBAPIError) and str(cause) else type(cause).__name__
-    if "violates" in detail or "constraint" in detail.lower():
+    # These quote values: of a key that is there already, or of an argument that the driver cannot send.
+    if "violates" in detail or "constraint" in detail.lower() or "query argument" in detail:
         detail = type(cause).__name__
     return f"the database at {where} does not answer as it should: {detail[:200]}"
 
@@ -88,6 +90,8 @@ class Database:
         """
         try:
             return await self.backend.read(operation)
+        except _NotBegun as failure:
+            raise StoreError(_describe(failure.error, self.where)) from None
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(_describe(error, self.where)) from None
 
@@ -116,8 +120,10 @@ class Database:
             results = await self.backend.transact([waiting.operation for waiting in group])
         except _CommitFailed as failure:
             _fail(group, Unacknowledged(_describe(failure.error, self.where)))
+        except _NotBegun as failure:
+            _fail(group, StoreError(_describe(failure.error, self.where)))
         except Exception as error:  # noqa: BLE001 - whatever it is, the one who waits is told
-            if len(group) == 1:
+            if len(group) == 1 or _is_lost(error):
                 known = isinstance(error, SQLAlchemyError | OSError)
                 _fail(group, StoreError(_describe(error, self.where)) if known else error)
             else:
@@ -136,6 +142,11 @@ class Database:
         await self.backend.close()
 
 
+def _is_lost(error: Exception) -> bool:
+    """Say whether the connection broke, so that none of a group can be blamed, nor helped by another try at once."""
+    return isinstance(error, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+
 def _fail(group: list[_Waiting], error: BaseException) -> None:
     for waiting in group:
         if not waiting.done.done():
@@ -147,8 +158,18 @@ class _CommitFailed(Exception):
         self.error = error
 
 
+class _NotBegun(Exception):
+    """No transaction could be begun: the database is locked or away, and no operation is at fault."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 def _run(connection: Connection, operations: list[Operation[Any]]) -> list[Any]:
-    transaction = connection.begin()
+    try:
+        transaction = connection.begin()
+    except SQLAlchemyError as error:
+        raise _NotBegun(error) from None
     try:
         results = [operation(connection) for operation in operations]
     except BaseException:
@@ -236,16 +257,17 @@ class PostgreSQLBackend:
             pool_pre_ping=True,
             connect_args={"timeout": BUSY_SECONDS, "command_timeout": 60},
         )
+        self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._checked = False
 
     async def read(self, operation: Operation[T]) -> T:
         """Run an operation on a snapshot."""
-        async with self._engine.connect() as connection:
+        async with _connected(self._reading) as connection:
             return await connection.run_sync(operation)
 
     async def transact(self, operations: list[Operation[Any]]) -> list[Any]:
         """Run operations in one transaction whose commit is on disk when it returns."""
-        async with self._engine.connect() as connection:
+        async with _connected(self._engine) as connection:
             if not self._checked:
                 self._checked = await connection.run_sync(_check_synchronous)
             return await connection.run_sync(_run, operations)
@@ -253,6 +275,21 @@ class PostgreSQLBackend:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+
+@contextlib.asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Yield a connection; one that cannot be made is nobody's fault in particular."""
+    connection = engine.connect()
+    try:
+        await connection.start()
+    except Exception as error:  # noqa: BLE001 - whatever it is, there is no connection
+        raise _NotBegun(error) from None
+    try:
+        yield connection
+    finally:
+        # Whoever is cancelled here must not leave a connection behind.
+        await asyncio.shield(asyncio.create_task(connection.close()))
 
 
 def _check_synchronous(connection: Connection) -> bool:

@@ -40,8 +40,13 @@ def list_apis(connection: Connection) -> dict[str, ApiState]:
 def pause_api(
     connection: Connection, api: str, cause: PauseCause, reason: str, now: datetime, retry_at: datetime | None = None
 ) -> None:
-    """Stop sending to an api. A pause by a person is replaced by that of a restored database alone."""
+    """Stop sending to an api.
+
+    A pause by a person is replaced by that of a restored database alone, and that one by none.
+    """
     there = get_api(connection, api).paused_cause
+    if there is PauseCause.RESTORED and cause is not PauseCause.RESTORED:
+        return
     if there is PauseCause.PERSON and cause not in {PauseCause.PERSON, PauseCause.RESTORED}:
         return
     values: dict[str, Any] = {"paused_cause": cause.value, "reason": reason, "retry_at": retry_at}
@@ -62,6 +67,16 @@ def resume_api(connection: Connection, api: str) -> bool:
     values = {"paused_cause": None, "reason": None, "since_at": None, "retry_at": None}
     upsert(connection, api_state, "api", {"api": api} | values)
     return state.paused_cause is not None
+
+
+def recover_api(connection: Connection, api: str) -> bool:
+    """End a pause from which an api recovers by itself; return whether it was one.
+
+    Meanwhile a person may have paused it, and that pause is the person's to end.
+    """
+    if get_api(connection, api).paused_cause not in {PauseCause.KEY, PauseCause.THREADS}:
+        return False
+    return resume_api(connection, api)
 
 
 def throttle_api(connection: Connection, api: str, until: datetime) -> None:

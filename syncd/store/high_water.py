@@ -57,10 +57,11 @@ class HighWater:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError(f"the high-water mark {self.path} cannot be written: {error.strerror}") from None
-        os.ftruncate(self._descriptor, 0)
         self._prefix = f"{database_id} ".encode("ascii")
         self._highest = -1
+        # Overwritten first and cut after it: a process that dies in between leaves a mark, never an empty file.
         self.note(attempts)
+        os.ftruncate(self._descriptor, len(self._prefix) + _WIDTH + 1)
         os.fsync(self._descriptor)
 
     def note(self, attempts: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
@@ -12,7 +13,7 @@ from syncd.model.ticket import Ticket
 from syncd.store.links import followed
 from syncd.store.statement import chunks
 from syncd.store.tables import delivery, link, thread
-from syncd.store.threads import settle
+from syncd.store.threads import lock, settle
 
 REMOVED_REASON = "the link was removed"
 
@@ -45,6 +46,7 @@ def set_ticket(connection: Connection, link_id: int, ticket: Ticket) -> None:
 
 def resolve(connection: Connection, link_id: int, ticket: Ticket, status: ThreadStatus, now: datetime) -> bool:
     """Tie an unresolved link to its ticket: active and due. The status now is the baseline and makes no note."""
+    _lock_link(connection, link_id)
     changed = connection.execute(
         update(link)
         .where(link.c.id == link_id, link.c.state == LinkState.UNRESOLVED.value)
@@ -80,24 +82,32 @@ def postpone(connection: Connection, link_id: int, until: datetime) -> None:
     )
 
 
-def suspend(connection: Connection, link_id: int, cause: Cause, reason: str, merged_into: str | None = None) -> None:
-    """Stop following a link until it is resumed; its deliveries wait."""
+def suspend(
+    connection: Connection,
+    link_id: int,
+    cause: Cause,
+    reason: str,
+    merged_into: str | None = None,
+    active_at: datetime | None = None,
+) -> None:
+    """Stop following a link until it is resumed; its deliveries wait.
+
+    `active_at` is an instant shortly before that of a merge: from there on the other ticket speaks for this one.
+    """
+    _lock_link(connection, link_id)
+    values: dict[str, Any] = {} if active_at is None else {"active_at": active_at}
+    values |= {"state": LinkState.SUSPENDED.value, "cause": cause.value, "reason": reason}
     connection.execute(
         update(link)
         .where(link.c.id == link_id, link.c.state != LinkState.REMOVED.value)
-        .values(
-            state=LinkState.SUSPENDED.value,
-            cause=cause.value,
-            reason=reason,
-            merged_into=merged_into,
-            collect_due_at=None,
-        )
+        .values(**values, merged_into=merged_into, collect_due_at=None)
     )
     _settle_link(connection, link_id)
 
 
 def resume(connection: Connection, link_id: int, now: datetime) -> LinkState | None:
     """Follow a suspended link again, due now; return its new state, None if it is not suspended."""
+    _lock_link(connection, link_id)
     row = connection.execute(select(link.c.state, link.c.ticket_id).where(link.c.id == link_id)).first()
     if row is None or row.state != LinkState.SUSPENDED.value:
         return None
@@ -115,7 +125,14 @@ def resume(connection: Connection, link_id: int, now: datetime) -> LinkState | N
 
 def follow(connection: Connection, link_id: int, ticket: Ticket, from_at: datetime, now: datetime) -> None:
     """Retarget a link to the ticket that its own was merged into; what that one had before stays where it is."""
-    before = connection.execute(select(link.c.merged_from, link.c.ticket_id).where(link.c.id == link_id)).one()
+    _lock_link(connection, link_id)
+    before = connection.execute(
+        select(link.c.merged_from, link.c.ticket_id, link.c.state).where(link.c.id == link_id)
+    ).one()
+    if before.state == LinkState.REMOVED.value or (
+        before.state == LinkState.ACTIVE.value and before.ticket_id == ticket.id
+    ):
+        return
     merged_from = [one for one in (before.merged_from, before.ticket_id) if one]
     connection.execute(
         update(link)
@@ -139,6 +156,7 @@ def follow(connection: Connection, link_id: int, ticket: Ticket, from_at: dateti
 
 def remove(connection: Connection, link_id: int, now: datetime) -> int:
     """End a link; what still waits is skipped. Return how many deliveries that were."""
+    _lock_link(connection, link_id)
     connection.execute(
         update(link)
         .where(link.c.id == link_id)
@@ -151,6 +169,12 @@ def remove(connection: Connection, link_id: int, now: datetime) -> int:
     )
     _settle_link(connection, link_id)
     return skipped.rowcount
+
+
+def _lock_link(connection: Connection, link_id: int) -> None:
+    row = connection.execute(select(link.c.thread_key).where(link.c.id == link_id)).first()
+    if row is not None:
+        lock(connection, row.thread_key)
 
 
 def _settle_link(connection: Connection, link_id: int) -> None:
@@ -171,8 +195,7 @@ def ensure_due(connection: Connection, system: str, closed_after: datetime, now:
 
 
 def mark_links_due(connection: Connection, link_ids: Sequence[int], now: datetime) -> None:
-    """Make these links due now."""
+    """Make these links due now, but those that are not followed."""
+    wanted = followed() | (link.c.state == LinkState.UNRESOLVED.value)
     for some in chunks(link_ids):
-        connection.execute(
-            update(link).where(link.c.id.in_(some), link.c.state != LinkState.REMOVED.value).values(collect_due_at=now)
-        )
+        connection.execute(update(link).where(link.c.id.in_(some), wanted).values(collect_due_at=now))

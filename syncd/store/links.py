@@ -135,17 +135,30 @@ def unresolved(connection: Connection, system: str, now: datetime, limit: int) -
         link.c.state == LinkState.UNRESOLVED.value,
         link.c.collect_due_at <= now,
     )
-    return [_link(row) for row in connection.execute(statement.order_by(link.c.id).limit(limit))]
+    ordered = statement.order_by(link.c.collect_due_at, link.c.id)
+    return [_link(row) for row in connection.execute(ordered.limit(limit))]
 
 
 def due(connection: Connection, system: str, now: datetime, limit: int) -> list[Link]:
-    """Return active links of a system that are due to be collected, the longest due first."""
-    statement = _select().where(
-        link.c.system == system,
-        link.c.state.in_([LinkState.ACTIVE.value, LinkState.SUSPENDED.value]),
-        link.c.collect_due_at <= now,
-    )
-    return [_link(row) for row in connection.execute(statement.order_by(link.c.collect_due_at, link.c.id).limit(limit))]
+    """Return followed links of a system that are due to be collected, the longest due first.
+
+    Those that never were collected get a quarter where both kinds are due: a hundred thousand new links must not keep
+    the replies of the others waiting, nor the other way round.
+    """
+    statement = _select().where(link.c.system == system, link.c.collect_due_at <= now, followed())
+    ordered = statement.order_by(link.c.collect_due_at, link.c.id).limit(limit)
+    known = [_link(row) for row in connection.execute(ordered.where(link.c.collected_at.is_not(None)))]
+    new = [_link(row) for row in connection.execute(ordered.where(link.c.collected_at.is_(None)))]
+    share = max(limit // 4, limit - len(known))
+    return known[: limit - min(len(new), share)] + new[:share]
+
+
+def by_ids(connection: Connection, link_ids: Sequence[int]) -> list[Link]:
+    """Return the links of these ids that there are."""
+    found: list[Link] = []
+    for some in chunks(link_ids):
+        found += [_link(row) for row in connection.execute(_select().where(link.c.id.in_(some)).order_by(link.c.id))]
+    return found
 
 
 def of_tickets(connection: Connection, system: str, ticket_ids: Sequence[str]) -> list[Link]:

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, select
 
 from syncd.model.collected import Collected, NewDelivery, Stored
 from syncd.model.delivery import DeliveryKind
-from syncd.store.replies import insert_delivery
+from syncd.model.link import LinkState
+from syncd.store.enqueue import insert_delivery
 from syncd.store.tables import link, thread
 from syncd.store.threads import settle
 
@@ -23,10 +24,12 @@ class Waiting:
 
 def notes_due(connection: Connection, system: str, kinds: tuple[str, ...], limit: int) -> list[Waiting]:
     """Return threads of a system whose status differs from what was carried, with nothing on its way."""
+    # What is joined to an empty text has no index: SQLite, which keeps no statistics, would else begin with every link
+    # of the system instead of the few threads that need a note.
     statement = (
         select(thread.c.id, link.c.id.label("link_id"), thread.c.note_due)
         .join(link, link.c.thread_key == thread.c.id)
-        .where(thread.c.note_due.in_(kinds), link.c.system == system, link.c.state == "active")
+        .where(thread.c.note_due.in_(kinds), link.c.system + "" == system, link.c.state + "" == LinkState.ACTIVE.value)
         .limit(limit)
     )
     return [Waiting(row.id, row.link_id, row.note_due) for row in connection.execute(statement)]

@@ -6,13 +6,14 @@ These are the operations of the hot path: each is a handful of statements by key
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, func, literal, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from syncd.model.communication import Channel, Direction, Message, Thread, ThreadStatus
 from syncd.model.delivery import AttemptReason, DeliveryKind, DeliveryState, Lane, Outcome, Reached
+from syncd.model.health import PauseCause
 from syncd.model.link import Cause, LinkState
 from syncd.store.tables import api_state, attempt, delivery, link, thread
-from syncd.store.threads import settle
+from syncd.store.threads import lock, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,44 +157,18 @@ def _outgoing(row: Row[tuple[object, ...]]) -> Outgoing:
     )
 
 
-def is_held_back(connection: Connection, thread_key: int) -> bool:
-    """Say whether a parked or in-doubt delivery stands in the thread, which `order = "strict"` lets hold it."""
-    states = [DeliveryState.PARKED.value, DeliveryState.IN_DOUBT.value]
-    rows = select(literal(1)).where(delivery.c.thread_key == thread_key, delivery.c.state.in_(states)).limit(1)
-    return connection.execute(rows).first() is not None
-
-
-def withdraw_head(connection: Connection, thread_key: int) -> None:
-    """Take a thread out of the queue until something settles it again."""
-    connection.execute(
-        update(thread).where(thread.c.id == thread_key).values(head_delivery_id=None, head_lane=None, head_due_at=None)
-    )
-
-
-def postpone(connection: Connection, delivery_id: int, thread_key: int, until: datetime) -> None:
-    """Make a pending delivery due later, without counting a failure."""
-    connection.execute(
-        update(delivery)
-        .where(delivery.c.id == delivery_id, delivery.c.state == DeliveryState.PENDING.value)
-        .values(due_at=until)
-    )
-    settle(connection, thread_key)
-
-
 def mark_sending(
     connection: Connection, outgoing: Outgoing, now: datetime, worker: str, *, trial: bool = False
 ) -> int | None:
     """Mark a delivery as `sending` and open its attempt; return the attempt's id.
 
     None when it must not be sent: no longer pending, changed since it was read, no longer the head of its thread
-    (suspended, removed), or its api was paused meanwhile (unless this is the trial of a paused api).
+    (suspended, removed), or its api was paused meanwhile. A trial goes out while the api waits for one, and in no
+    other pause.
     """
-    if not trial:
-        paused = select(api_state.c.api).where(
-            api_state.c.api == outgoing.thread.api, api_state.c.paused_cause.is_not(None)
-        )
-        if connection.execute(paused).first() is not None:
-            return None
+    paused = select(api_state.c.paused_cause).where(api_state.c.api == outgoing.thread.api)
+    if connection.execute(paused).scalar() not in {None, PauseCause.THREADS.value if trial else None}:
+        return None
     taken = connection.execute(
         update(thread)
         .where(thread.c.id == outgoing.thread_key, thread.c.head_delivery_id == outgoing.delivery_id)
@@ -244,6 +219,7 @@ def _open_attempt(connection: Connection, outgoing: Outgoing, now: datetime, wor
 
 def open_unsent(connection: Connection, outgoing: Outgoing, now: datetime, worker: str) -> int:
     """Open the attempt of a pending delivery that failed before anything could be marked; return its id."""
+    lock(connection, outgoing.thread_key)
     connection.execute(
         update(delivery)
         .where(delivery.c.id == outgoing.delivery_id, delivery.c.state == DeliveryState.PENDING.value)
@@ -264,6 +240,7 @@ def find_open_attempt(connection: Connection, delivery_id: int, worker: str) -> 
 
 def record(connection: Connection, result: Record, now: datetime) -> bool:
     """Record the outcome of an attempt, once; return False if it was recorded before."""
+    lock(connection, result.thread_key)
     closed = connection.execute(
         update(attempt)
         .where(attempt.c.id == result.attempt_id, attempt.c.outcome.is_(None))
@@ -322,6 +299,12 @@ def _record_thread(connection: Connection, result: Record) -> None:
         )
     elif result.outcome is Outcome.IN_DOUBT:
         connection.execute(this.values(doubt_status=carried))
+    elif result.state is DeliveryState.PARKED:
+        # A note that is refused has told of its level as well as it could: the same level makes no other.
+        note = select(delivery.c.id).where(
+            delivery.c.id == result.delivery_id, delivery.c.kind == DeliveryKind.STATUS_NOTE.value
+        )
+        connection.execute(this.where(note.exists()).values(doubt_status=carried))
     elif result.outcome is Outcome.THREAD_AT_FAULT:
         connection.execute(this.values(refusals=thread.c.refusals + 1, retry_at=result.thread_retry_at))
         connection.execute(
@@ -329,28 +312,3 @@ def _record_thread(connection: Connection, result: Record) -> None:
                 state=LinkState.SUSPENDED.value, cause=Cause.THREAD_REFUSED.value, reason=result.error_text
             )
         )
-
-
-def put_back(connection: Connection, thread_keys: list[int], now: datetime) -> None:
-    """Undo the suspension of links whose threads were refused because of the api, not of themselves."""
-    for thread_key in thread_keys:
-        connection.execute(
-            update(delivery)
-            .where(
-                delivery.c.thread_key == thread_key,
-                delivery.c.state == DeliveryState.PENDING.value,
-                delivery.c.due_at > now,
-            )
-            .values(due_at=now)
-        )
-        connection.execute(
-            update(link)
-            .where(
-                link.c.thread_key == thread_key,
-                link.c.state == LinkState.SUSPENDED.value,
-                link.c.cause == Cause.THREAD_REFUSED.value,
-            )
-            .values(state=LinkState.ACTIVE.value, cause=None, reason=None)
-        )
-        connection.execute(update(thread).where(thread.c.id == thread_key).values(refusals=0, retry_at=None))
-        settle(connection, thread_key)

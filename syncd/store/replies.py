@@ -10,14 +10,17 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from syncd.model.collected import Change, Collected, Disposition, Known, NewDelivery, Stored
-from syncd.model.communication import Message, ThreadStatus
-from syncd.model.delivery import DeliveryState, Lane
+from syncd.model.communication import ThreadStatus
+from syncd.model.delivery import DeliveryKind, DeliveryState, Lane
 from syncd.model.link import LinkState
-from syncd.model.ticket import Cursor
+from syncd.model.ticket import Cursor, Ticket
 from syncd.store import link_changes
+from syncd.store.enqueue import insert_delivery, message_values
 from syncd.store.statement import chunks, insert
 from syncd.store.tables import cursor, delivery, ledger, link, thread
-from syncd.store.threads import settle
+from syncd.store.threads import lock, settle
+
+STATUS_CHANGED_REASON = "the status changed again before this was sent"
 
 
 def find_known(connection: Connection, thread_key: int, system: str, reply_ids: Sequence[str]) -> dict[str, Known]:
@@ -65,13 +68,24 @@ def _known(row: Any) -> Known:
     )
 
 
-def waiting_replies(connection: Connection, thread_key: int) -> dict[str, Known]:
-    """Return the replies of a thread that still wait to be sent, by reply id."""
+def waiting_replies(
+    connection: Connection, thread_key: int, of: tuple[str, Ticket] | None = None, read_by: datetime | None = None
+) -> dict[str, Known]:
+    """Return the replies of a thread that still wait to be sent, by reply id.
+
+    `of`: those of this system's ticket alone, not of one that was merged into it or that the thread was tied to
+    before. `read_by`: those alone that were known when a reading began at this instant; it need not hold a later one.
+    """
     statement = select(delivery).where(
         delivery.c.thread_key == thread_key,
         delivery.c.state == DeliveryState.PENDING.value,
         delivery.c.reply_id.is_not(None),
     )
+    if of is not None:
+        system, ticket = of
+        statement = statement.where(delivery.c.system == system, delivery.c.ticket_number == ticket.number)
+    if read_by is not None:
+        statement = statement.where(delivery.c.read_at <= read_by)
     return {
         row.reply_id: Known(
             Disposition.DELIVERY,
@@ -87,11 +101,32 @@ def waiting_replies(connection: Connection, thread_key: int) -> dict[str, Known]
 
 
 def store_collected(connection: Connection, collected: Collected, now: datetime) -> Stored:
-    """Store what a reading means for one link, in the caller's transaction."""
+    """Store what a reading means for one link, in the caller's transaction.
+
+    For a link that was removed meanwhile, or follows another ticket now, the reading says only what became of the
+    deliveries that wait: what is internal by now must not leave, whoever's it is.
+    """
     stored = Stored()
-    row = connection.execute(select(link.c.state, link.c.thread_key).where(link.c.id == collected.link_id)).first()
-    if row is None or row.state == LinkState.REMOVED.value:
+    lock(connection, collected.thread_key)
+    row = connection.execute(select(link.c.state, link.c.ticket_id).where(link.c.id == collected.link_id)).first()
+    if row is None:
         return stored
+    is_ours = row.state != LinkState.REMOVED.value and (
+        collected.ticket is None or collected.ticket.id == row.ticket_id
+    )
+    if is_ours:
+        _store_entries(connection, collected, now, stored)
+    for change in collected.changes:
+        stored.changed += _apply(connection, change, now)
+    for some in chunks(collected.confirmed):
+        connection.execute(update(delivery).where(delivery.c.id.in_(some)).values(read_at=now))
+    if is_ours:
+        _store_ticket(connection, collected, now)
+    settle(connection, collected.thread_key)
+    return stored
+
+
+def _store_entries(connection: Connection, collected: Collected, now: datetime, stored: Stored) -> None:
     fresh = _enter(connection, collected)
     for entry in collected.entries:
         if entry.reply_id not in fresh:
@@ -103,14 +138,23 @@ def store_collected(connection: Connection, collected: Collected, now: datetime)
         else:
             stored.skipped += 1
     for correction in collected.corrections:
-        insert_delivery(connection, collected, correction, now, stored)
-    for change in collected.changes:
-        stored.changed += _apply(connection, change, now)
-    for some in chunks(collected.confirmed):
-        connection.execute(update(delivery).where(delivery.c.id.in_(some)).values(read_at=now))
-    _store_ticket(connection, collected, now)
-    settle(connection, collected.thread_key)
-    return stored
+        if not _is_corrected(connection, collected, correction):
+            insert_delivery(connection, collected, correction, now, stored)
+
+
+def _is_corrected(connection: Connection, collected: Collected, correction: NewDelivery) -> bool:
+    """Say whether another reading at the same time has queued this very text already."""
+    newest = connection.execute(
+        select(delivery.c.fingerprint)
+        .where(
+            delivery.c.thread_key == collected.thread_key,
+            delivery.c.system == collected.system,
+            delivery.c.reply_id == correction.reply_id,
+        )
+        .order_by(delivery.c.id.desc())
+        .limit(1)
+    ).first()
+    return newest is not None and newest.fingerprint == correction.fingerprint
 
 
 def _enter(connection: Connection, collected: Collected) -> set[str]:
@@ -146,60 +190,6 @@ def _enter(connection: Connection, collected: Collected) -> set[str]:
     return fresh
 
 
-def message_values(message: Message | None) -> dict[str, Any]:
-    """Return the columns that hold a message."""
-    if message is None:
-        return {}
-    return {
-        "ticket_number": message.ticket_number,
-        "ticket_link": message.ticket_link,
-        "subject": message.subject,
-        "content": message.content,
-        "direction": message.direction.value,
-        "channel": message.channel.value,
-        "agent": message.agent,
-        "occurred_at": message.occurred_at,
-        "flags": ",".join(message.flags) or None,
-    }
-
-
-def insert_delivery(
-    connection: Connection, collected: Collected, new: NewDelivery, now: datetime, stored: Stored
-) -> None:
-    """Insert one delivery into the outbox; the caller settles its thread."""
-    ended = new.state not in {DeliveryState.PENDING, DeliveryState.SENDING}
-    values = {
-        "thread_key": collected.thread_key,
-        "link_id": collected.link_id,
-        "system": collected.system,
-        "kind": new.kind.value,
-        "lane": new.lane.value,
-        "state": new.state.value,
-        "reason": new.reason,
-        "version": 1,
-        "reply_id": new.reply_id,
-        "fingerprint": new.fingerprint,
-        "ticket_number": None if collected.ticket is None else collected.ticket.number,
-        "occurred_at": new.occurred_at,
-        "created_at": now,
-        "read_at": collected.started_at,
-        "due_at": now,
-        "ended_at": now if ended else None,
-        "attempts": 0,
-        "failures": 0,
-        "doubts": 0,
-        "manual": False,
-    }
-    inserted = connection.execute(
-        delivery.insert().values(values | message_values(new.message)).returning(delivery.c.id)
-    )
-    stored.delivery_ids.append(int(inserted.scalar_one()))
-    if new.state is DeliveryState.PARKED:
-        stored.parked += 1
-    else:
-        stored.new += 1
-
-
 def _apply(connection: Connection, change: Change, now: datetime) -> int:
     values: dict[str, Any] = {"version": delivery.c.version + 1}
     if change.skip_reason is not None:
@@ -222,8 +212,13 @@ def _apply(connection: Connection, change: Change, now: datetime) -> int:
 
 def _withdraw(connection: Connection, delivery_id: int) -> None:
     row = connection.execute(
-        select(delivery.c.thread_key, delivery.c.system, delivery.c.reply_id).where(delivery.c.id == delivery_id)
+        select(delivery.c.thread_key, delivery.c.system, delivery.c.reply_id, delivery.c.kind).where(
+            delivery.c.id == delivery_id
+        )
     ).one()
+    if row.kind == DeliveryKind.CORRECTION.value:
+        # The reply itself was delivered: shown again one day, it must not be sent as if it never was.
+        return
     connection.execute(
         update(ledger)
         .where(
@@ -250,7 +245,7 @@ def _store_ticket(connection: Connection, collected: Collected, now: datetime) -
             .where(link.c.id == collected.link_id, link.c.collect_due_at <= collected.started_at)
             .values(collect_due_at=collected.next_due_at)
         )
-    if collected.ticket is not None:
+    if collected.ticket is not None and collected.is_ticket_fresh:
         link_changes.set_ticket(connection, collected.link_id, collected.ticket)
     if collected.status is not None:
         closed = collected.status is ThreadStatus.CLOSED
@@ -259,8 +254,30 @@ def _store_ticket(connection: Connection, collected: Collected, now: datetime) -
             connection.execute(
                 update(link).where(link.c.id == collected.link_id).values(closed_at=now if closed else None)
             )
+        _store_status(connection, collected.thread_key, collected.status, now)
+
+
+def _store_status(connection: Connection, thread_key: int, status: ThreadStatus, now: datetime) -> None:
+    changed = connection.execute(
+        update(thread)
+        .where(thread.c.id == thread_key, thread.c.known_status.is_(None) | (thread.c.known_status != status.value))
+        .values(known_status=status.value)
+    )
+    if changed.rowcount == 1:
+        # A note that waits tells of the status before. Another one is made if the difference is still there.
         connection.execute(
-            update(thread).where(thread.c.id == collected.thread_key).values(known_status=collected.status.value)
+            update(delivery)
+            .where(
+                delivery.c.thread_key == thread_key,
+                delivery.c.kind == DeliveryKind.STATUS_NOTE.value,
+                delivery.c.state == DeliveryState.PENDING.value,
+            )
+            .values(
+                state=DeliveryState.SKIPPED.value,
+                reason=STATUS_CHANGED_REASON,
+                ended_at=now,
+                version=delivery.c.version + 1,
+            )
         )
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from syncd.model.communication import Message
-from syncd.model.delivery import DeliveryState, InDoubtPolicy, Outcome, Reached
+from syncd.model.delivery import DeliveryKind, DeliveryState, InDoubtPolicy, Outcome, Reached
 from syncd.model.errors import UsageError
-from syncd.store.replies import message_values
+from syncd.store.enqueue import message_values
 from syncd.store.tables import attempt, decision, delivery, thread
-from syncd.store.threads import settle
+from syncd.store.threads import lock, settle
 
 DIED_REASON = "the process ended while this was on the wire"
 RESTORED_REASON = "restored"
@@ -44,10 +44,12 @@ def write_decision(connection: Connection, action: str, subject: str, by: Decisi
 
 
 def _get(connection: Connection, delivery_id: int) -> Any:
-    row = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).first()
-    if row is None:
+    thread_key = connection.execute(select(delivery.c.thread_key).where(delivery.c.id == delivery_id)).scalar()
+    if thread_key is None:
         raise UsageError(f"there is no delivery {delivery_id}; `syncd deliveries list` shows them")
-    return row
+    # Locked before it is looked at, so that the worker does not mark it meanwhile.
+    lock(connection, thread_key)
+    return connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
 
 
 def resolve(connection: Connection, delivery_id: int, resolution: Resolution, by: Decision) -> None:
@@ -73,17 +75,29 @@ def resolve(connection: Connection, delivery_id: int, resolution: Resolution, by
 
 
 def _settle_doubt(connection: Connection, row: Any, resolution: Resolution) -> None:
-    """Take the doubt off the thread's status, or leave it to the newest delivery still in doubt."""
+    """Take the doubt off the thread's status, or leave it to the newest delivery still in doubt.
+
+    A note that is left for good keeps it: the level that it told of makes no other note.
+    """
     this = update(thread).where(thread.c.id == row.thread_key, thread.c.doubt_status.is_not(None))
+    parked_note = (delivery.c.state == DeliveryState.PARKED.value) & (delivery.c.kind == DeliveryKind.STATUS_NOTE.value)
     newest = connection.execute(
         select(delivery.c.status_carried)
-        .where(delivery.c.thread_key == row.thread_key, delivery.c.state == DeliveryState.IN_DOUBT.value)
+        .where(
+            delivery.c.thread_key == row.thread_key,
+            (delivery.c.state == DeliveryState.IN_DOUBT.value) | parked_note,
+        )
         .order_by(delivery.c.ended_at.desc(), delivery.c.id.desc())
         .limit(1)
     ).first()
     if resolution is Resolution.DELIVERED and newest is None and row.status_carried is not None:
         connection.execute(this.values(sent_status=row.status_carried))
-    connection.execute(this.values(doubt_status=None if newest is None else newest.status_carried))
+    left = row.status_carried if resolution is Resolution.SKIP and _is_note(row) else None
+    connection.execute(this.values(doubt_status=left if newest is None else newest.status_carried))
+
+
+def _is_note(row: Any) -> bool:
+    return bool(row.kind == DeliveryKind.STATUS_NOTE.value)
 
 
 def retry(connection: Connection, delivery_id: int, by: Decision) -> None:
@@ -142,6 +156,9 @@ def skip(connection: Connection, delivery_id: int, by: Decision) -> None:
     connection.execute(
         update(delivery).where(delivery.c.id == delivery_id).values(values | {"version": delivery.c.version + 1})
     )
+    if row.state == DeliveryState.PENDING.value and _is_note(row):
+        this = update(thread).where(thread.c.id == row.thread_key)
+        connection.execute(this.values(doubt_status=thread.c.known_status))
     write_decision(connection, "skip", f"delivery {delivery_id}", by)
     settle(connection, row.thread_key)
 

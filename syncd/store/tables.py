@@ -135,6 +135,7 @@ class LedgerRow(SQLModel, table=True):
 
 _OPEN = text("state = 'pending'")
 _STANDING = text("state IN ('sending', 'in_doubt', 'parked')")
+_CONTENTS = text("ended_at IS NOT NULL AND content IS NOT NULL")
 
 
 class DeliveryRow(SQLModel, table=True):
@@ -183,6 +184,7 @@ class DeliveryRow(SQLModel, table=True):
         ),
         Index("delivery_standing", "thread_key", "state", sqlite_where=_STANDING, postgresql_where=_STANDING),
         Index("delivery_reply", "thread_key", "reply_id"),
+        Index("delivery_contents", "ended_at", sqlite_where=_CONTENTS, postgresql_where=_CONTENTS),
         Index("delivery_state", "state", "ended_at"),
         {"sqlite_autoincrement": True},
     )

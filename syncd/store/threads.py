@@ -29,8 +29,17 @@ def ensure_thread(connection: Connection, key: Thread) -> int:
     return int(row.id)
 
 
+def lock(connection: Connection, thread_key: int) -> None:
+    """Let no other transaction change this thread until ours ends; on SQLite there is never another that writes."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(thread.c.id).where(thread.c.id == thread_key).with_for_update())
+
+
 def settle(connection: Connection, thread_key: int) -> None:
     """Work out the head of a thread and whether a status note is due, and store both."""
+    # Without the lock two that settle at once would each miss what the other has not committed yet, and the last one
+    # would write a head that leaves the other's delivery waiting for ever.
+    lock(connection, thread_key)
     sending = select(literal(1)).where(
         delivery.c.thread_key == thread_key, delivery.c.state == DeliveryState.SENDING.value
     )

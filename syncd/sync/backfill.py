@@ -187,6 +187,7 @@ async def _plan(system: System, link: Link, ticket: Ticket, told: Sequence[Reply
             started_at=started_at,
             entries=tuple(entries[start : start + ROWS_AT_ONCE]),
             ticket=clean_ticket(ticket),
+            is_ticket_fresh=False,
         )
         for start in range(0, len(entries), ROWS_AT_ONCE)
     ]

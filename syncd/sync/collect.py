@@ -1,7 +1,7 @@
 """Collect: reading one ticket's replies and storing what they mean for each of its links."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from syncd.sources.adapter import Adapter
 from syncd.store import link_changes, links, replies, restored
 from syncd.store.database import Connection, Database
 from syncd.sync.adaptive import next_due_at
-from syncd.sync.intake import Reading, distinct, read_for_link
+from syncd.sync.intake import Reading, clean_ticket, distinct, read_for_link
 
 OVERLAP = timedelta(minutes=15)
 """How far before the newest reply known a reading begins, so that what was committed late is not missed."""
@@ -112,12 +112,15 @@ async def plan(
     """Return what a reading means for each link, given what the store knows now."""
     told = distinct(told)
     ids = [reply.id for reply in told]
+    of = system.name, clean_ticket(ticket)
 
     def look(
         connection: Connection,
     ) -> tuple[dict[int, dict[str, Known]], dict[int, dict[str, Known]], Gap | None]:
         known = {link.id: replies.find_known(connection, link.thread_key, system.name, ids) for link in ticket_links}
-        waiting = {link.id: replies.waiting_replies(connection, link.thread_key) for link in ticket_links}
+        waiting = {
+            link.id: replies.waiting_replies(connection, link.thread_key, of, started_at) for link in ticket_links
+        }
         return known, waiting, restored.find_gap(connection)
 
     known, waiting, gap = await system.database.read(look)
@@ -159,8 +162,10 @@ async def refresh(system: System, link_id: int) -> None:
         return
     told = await read_replies(system, link.ticket, oldest_at)
     collected = await plan(system, link.ticket, [link], told, since=oldest_at, started_at=started_at, collects=False)
+    # The ticket is as it was stored; a sweep that reads it at the same time knows it better.
+    known = replace(collected[0], is_ticket_fresh=False, status=None)
     now = system.clock.now()
-    await system.database.write(lambda connection: replies.store_collected(connection, collected[0], now))
+    await system.database.write(lambda connection: replies.store_collected(connection, known, now))
 
 
 async def store_page_for_links(

@@ -5,7 +5,7 @@ runs at a time; its caller holds to that.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -15,17 +15,21 @@ from syncd.mapping.mapper import status_note, thread_status
 from syncd.model.collected import Collected, NewDelivery, Stored
 from syncd.model.communication import Message, ThreadStatus
 from syncd.model.delivery import DeliveryKind
-from syncd.model.errors import PauseSystem, RetryLater, TicketUnavailable
-from syncd.model.link import Link
+from syncd.model.errors import PauseSystem, RetryLater, StoreError, TicketUnavailable
+from syncd.model.link import Link, LinkState
 from syncd.model.policy import StatusNotes
 from syncd.model.ticket import ChangePage, Cursor, Ticket, Unavailable
 from syncd.store import links, notes, replies
 from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER
 from syncd.sync.collect import System, collect, plan, store_page_for_links
-from syncd.sync.resolving import postpone, read_tickets, resolve_links, suspend, warn_unmapped
+from syncd.sync.resolving import postpone, read_tickets, resolve_link, resolve_links, suspend, warn_unmapped
 
-DUE_AT_ONCE = 200
+DUE_AT_ONCE = 20
+NOTES_AT_ONCE = 200
 TICKETS_AT_ONCE = 4
+SLICE_SECONDS = 30.0
+"""How long a sweep looks up new links, and how long it collects what is due, before it looks at the feed again."""
+
 FAILURES_IN_A_ROW = 3
 START_MARGIN = timedelta(hours=1)
 
@@ -40,22 +44,28 @@ class Sweep:
     collected: int = 0
     failed: int = 0
     notes: int = 0
+    is_cut: bool = False
     stored: Stored = field(default_factory=Stored)
 
 
-async def sweep(system: System) -> Sweep:
-    """Make one pass over a system.
+async def sweep(system: System, first: Sequence[int] = ()) -> Sweep:
+    """Make one pass over a system; `first` are links that somebody waits for.
+
+    What takes long is cut short, so that a great many new links do not keep the feed and the others waiting;
+    `is_cut` then says that another pass is due at once.
 
     Raises:
         RetryLater, PauseSystem: the system as a whole cannot be read; what was stored before stays.
     """
     done = Sweep()
-    done.resolved = await resolve_links(system)
+    await _collect_first(system, first, done)
+    found, done.is_cut = await resolve_links(system, system.clock.monotonic() + SLICE_SECONDS)
+    done.resolved += found
     feed_failure: Exception | None = None
     if system.has_feed:
         try:
             await _read_feed(system, done)
-        except (RetryLater, PauseSystem):
+        except (RetryLater, PauseSystem, StoreError):
             raise
         except Exception as error:  # noqa: BLE001 - a broken feed must not keep tickets from being read one by one
             feed_failure = error
@@ -64,6 +74,17 @@ async def sweep(system: System) -> Sweep:
     if feed_failure is not None:
         raise RetryLater(f"the change feed failed: {type(feed_failure).__name__}: {_told(feed_failure)}")
     return done
+
+
+async def _collect_first(system: System, first: Sequence[int], done: Sweep) -> None:
+    """Look up and collect the links that somebody waits for."""
+    if not first:
+        return
+    for link in await system.database.read(lambda connection: links.by_ids(connection, first)):
+        if link.state is LinkState.UNRESOLVED:
+            done.resolved += await resolve_link(system, link)
+    found = await system.database.read(lambda connection: links.by_ids(connection, first))
+    await _collect_batch(system, [link for link in found if link.collect_due_at is not None], done)
 
 
 def _told(error: Exception) -> str:
@@ -117,20 +138,29 @@ async def _store_page(system: System, page: ChangePage, done: Sweep) -> None:
 
 async def _collect_due(system: System, done: Sweep) -> None:
     failures = 0
+    until = system.clock.monotonic() + SLICE_SECONDS
     while True:
         now = system.clock.now()
         batch = await system.database.read(lambda connection: links.due(connection, system.name, now, DUE_AT_ONCE))  # noqa: B023 - awaited at once
         if not batch:
             return
-        by_ticket: dict[str, list[Link]] = {}
-        for link in batch:
-            if link.ticket is not None:
-                by_ticket.setdefault(link.ticket.id, []).append(link)
-        states = await read_tickets(system, list(by_ticket))
-        failed = await _collect_tickets(system, by_ticket, states, done)
-        failures = failures + failed if failed == len(by_ticket) else 0
+        tickets, failed = await _collect_batch(system, batch, done)
+        failures = failures + failed if failed == tickets else 0
         if failures >= FAILURES_IN_A_ROW:
             raise RetryLater(f"{failures} tickets in a row could not be read")
+        if system.clock.monotonic() >= until:
+            done.is_cut = True
+            return
+
+
+async def _collect_batch(system: System, batch: Sequence[Link], done: Sweep) -> tuple[int, int]:
+    """Collect links; return how many tickets they have, and how many of those failed."""
+    by_ticket: dict[str, list[Link]] = {}
+    for link in batch:
+        if link.ticket is not None:
+            by_ticket.setdefault(link.ticket.id, []).append(link)
+    states = await read_tickets(system, list(by_ticket))
+    return len(by_ticket), await _collect_tickets(system, by_ticket, states, done)
 
 
 async def _collect_tickets(
@@ -168,7 +198,7 @@ async def collect_ticket(
         warn_unmapped(system, state, thread_status(state, system.policy)[1])
         done.stored.add(await collect(system, state, its_links, full=full))
         done.collected += 1
-    except PauseSystem:
+    except (PauseSystem, StoreError):
         raise
     except TicketUnavailable as error:
         for link in its_links:
@@ -199,8 +229,9 @@ async def make_notes(system: System, done: Sweep) -> None:
     if not kinds:
         return
     waiting = await system.database.read(
-        lambda connection: notes.notes_due(connection, system.name, kinds, DUE_AT_ONCE)
+        lambda connection: notes.notes_due(connection, system.name, kinds, NOTES_AT_ONCE)
     )
+    done.is_cut |= len(waiting) == NOTES_AT_ONCE
     for one in waiting:
         done.notes += await _make_note(system, one)
 

@@ -1,15 +1,16 @@
 """Links on their way to a ticket, and away from one: looking up, suspending, following a merge."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from loguru import logger
 
 from syncd.mapping.mapper import thread_status
-from syncd.model.errors import InvalidTicketRef, PauseSystem, RetryLater, TicketUnavailable
+from syncd.model.errors import InvalidTicketRef, PauseSystem, RetryLater, StoreError, SyncdError, TicketUnavailable
 from syncd.model.link import Cause, Link
 from syncd.model.policy import OnMerge
 from syncd.model.ticket import Ticket, Unavailability, Unavailable
-from syncd.store import link_changes, links
+from syncd.store import health, link_changes, links
 from syncd.sync.adaptive import failed_due_at
 from syncd.sync.collect import System
 from syncd.sync.intake import clean_ticket
@@ -22,15 +23,20 @@ CAUSES = {
 AT_ONCE = 100
 
 
-async def resolve_links(system: System) -> int:
-    """Look up the tickets of unresolved links; return how many were found."""
+async def resolve_links(system: System, until: float) -> tuple[int, bool]:
+    """Look up the tickets of unresolved links; return how many were found, and whether some are left.
+
+    `until` is the monotonic instant after which no other is begun.
+    """
     found = 0
     while True:
         now = system.clock.now()
         waiting = await system.database.read(lambda c: links.unresolved(c, system.name, now, AT_ONCE))  # noqa: B023 - awaited at once
         if not waiting:
-            return found
+            return found, False
         for link in waiting:
+            if system.clock.monotonic() >= until:
+                return found, True
             found += await resolve_link(system, link)
 
 
@@ -42,12 +48,12 @@ async def resolve_link(system: System, link: Link) -> bool:
     """
     try:
         ticket = await system.adapter.resolve(link.ref)
-    except PauseSystem:
+    except (PauseSystem, StoreError):
         raise
     except TicketUnavailable as error:
         await suspend(system, link, error.unavailable)
     except InvalidTicketRef as error:
-        await _suspend(system, link, Cause.TICKET_UNKNOWN, str(error), None)
+        await _suspend(system, link, Cause.TICKET_UNKNOWN, str(error))
     except Exception as error:  # noqa: BLE001 - one link that fails must not stop the others
         await postpone(system, link, error)
     else:
@@ -76,25 +82,47 @@ def warn_unmapped(system: System, ticket: Ticket, unmapped: bool) -> None:
 
 async def suspend(system: System, link: Link, unavailable: Unavailable) -> None:
     """Suspend a link whose ticket cannot be followed; or follow the ticket that it was merged into."""
-    merged_into = unavailable.merged_into
-    if unavailable.reason is Unavailability.MERGED and merged_into and system.policy.on_merge is OnMerge.FOLLOW:
+    merged_into, reason = unavailable.merged_into, str(unavailable)
+    looked_at = await _looked_at(system, link) if unavailable.reason is Unavailability.MERGED else None
+    if looked_at is not None and merged_into and system.policy.on_merge is OnMerge.FOLLOW:
         try:
-            await follow_merge(system, link, merged_into)
-        except (TicketUnavailable, InvalidTicketRef, RetryLater) as error:
-            await _suspend(system, link, Cause.TICKET_MERGED, f"{unavailable}; {error}", merged_into)
-        return
-    await _suspend(system, link, CAUSES[unavailable.reason], str(unavailable), merged_into)
+            await follow_merge(system, link, merged_into, looked_at)
+        except (PauseSystem, StoreError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this link alone
+            reason += f"; {error}" if isinstance(error, SyncdError) else f"; {type(error).__name__}"
+        else:
+            return
+    await _suspend(system, link, CAUSES[unavailable.reason], reason, merged_into, looked_at)
 
 
-async def _suspend(system: System, link: Link, cause: Cause, reason: str, merged_into: str | None) -> None:
+async def _looked_at(system: System, link: Link) -> datetime:
+    """Return when a ticket that is merged now was last known not to be.
+
+    Where a feed stands for it, that is the last sweep that went well, else its own last reading.
+    """
+    state = await system.database.read(lambda connection: health.get_system(connection, system.name))
+    looked_at = state.last_success_at if system.has_feed else link.collected_at
+    margin = timedelta(seconds=system.policy.poll_seconds)
+    return max(link.from_at, (looked_at or system.clock.now()) - margin)
+
+
+async def _suspend(
+    system: System,
+    link: Link,
+    cause: Cause,
+    reason: str,
+    merged_into: str | None = None,
+    active_at: datetime | None = None,
+) -> None:
     await system.database.write(
-        lambda connection: link_changes.suspend(connection, link.id, cause, reason, merged_into)
+        lambda connection: link_changes.suspend(connection, link.id, cause, reason, merged_into, active_at)
     )
     logger.bind(system=system.name, link=link.id, ticket=link.ticket_name, cause=cause.value).warning("link suspended")
 
 
-async def follow_merge(system: System, link: Link, into: str) -> None:
-    """Retarget a link to the ticket that its own was merged into, from now on.
+async def follow_merge(system: System, link: Link, into: str, from_at: datetime) -> None:
+    """Retarget a link to the ticket that its own was merged into: what was written there from an instant on.
 
     Raises:
         TicketUnavailable, RetryLater, PauseSystem: that ticket cannot be read now.
@@ -105,7 +133,7 @@ async def follow_merge(system: System, link: Link, into: str) -> None:
         raise TicketUnavailable(next(one for one in told if isinstance(one, Unavailable)))
     now = system.clock.now()
     await system.database.write(
-        lambda connection: link_changes.follow(connection, link.id, clean_ticket(ticket), now, now)
+        lambda connection: link_changes.follow(connection, link.id, clean_ticket(ticket), from_at, now)
     )
     logger.bind(system=system.name, link=link.id, ticket=ticket.number).info("link follows a merge")
 

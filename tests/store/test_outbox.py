@@ -74,7 +74,7 @@ async def test_a_paused_api_marks_nothing_but_its_trial(filled) -> None:
     """The mark itself asks whether the api was paused meanwhile."""
     await filled.link(1)
     await filled.enqueue(1, "first")
-    await filled.do(health.pause_api, "berlin", PauseCause.PERSON, "maintenance", filled.now)
+    await filled.do(health.pause_api, "berlin", PauseCause.THREADS, "refused", filled.now)
     assert await filled.mark(1) is None
     assert await filled.mark(1, trial=True) is not None
 

@@ -130,6 +130,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('sending', 'in_doubt', 'parked')"),
         postgresql_where=sa.text("state IN ('sending', 'in_doubt', 'parked')"),
     )
+    op.create_index(
+        "delivery_contents",
+        "delivery",
+        ["ended_at"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NOT NULL AND content IS NOT NULL"),
+        postgresql_where=sa.text("ended_at IS NOT NULL AND content IS NOT NULL"),
+    )
     op.create_index("delivery_state", "delivery", ["state", "ended_at"], unique=False)
     op.create_index(op.f("ix_delivery_link_id"), "delivery", ["link_id"], unique=False)
     op.create_table(

@@ -1,0 +1,95 @@
+"""Reading a ticket again before a delivery of it that has waited long is sent, with little harm to the others.
+
+While a ticket is read its delivery holds one of the few places of its api. So a system that is slow, or does not
+answer, must not have all of them: of each system a few are read at once, the rest come back later.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from loguru import logger
+
+from syncd.model.clock import Clock
+from syncd.model.errors import PauseSystem, RetryLater, StoreError, SyncdError, TicketUnavailable
+from syncd.model.link import LinkState
+from syncd.store import links
+from syncd.store.outbox import Outgoing
+from syncd.sync.collect import System, refresh
+from syncd.sync.resolving import suspend
+
+READ_AGAIN_SECONDS = 60.0
+LONGEST_READING_SECONDS = 20.0
+AT_ONCE = 2
+LEAST_SPACING_SECONDS = 0.05
+
+
+@dataclass(slots=True)
+class _Turns:
+    """Whose turn it is at one system. Instants are monotonic seconds."""
+
+    reading: int = 0
+    asked_again_at: float = 0.0
+    last_turn_at: float = 0.0
+    spacing_seconds: float = LEAST_SPACING_SECONDS
+
+    def wait_seconds(self, now: float) -> float:
+        """Return how long one more has to wait for its turn (0 if it is now)."""
+        if now < self.asked_again_at:
+            return self.asked_again_at - now
+        if self.reading < AT_ONCE:
+            return 0.0
+        self.last_turn_at = max(now, self.last_turn_at) + self.spacing_seconds
+        return self.last_turn_at - now
+
+
+@dataclass(slots=True)
+class ReadAgain:
+    """Called with a delivery it returns how many seconds that has to wait, None if its ticket was read."""
+
+    find_system: Callable[[str], System | None]
+    clock: Clock
+    _turns: dict[str, _Turns] = field(default_factory=dict)
+
+    async def __call__(self, outgoing: Outgoing) -> float | None:
+        """Read the ticket of a delivery again, or say how long to wait."""
+        system = self.find_system(outgoing.system)
+        if system is None:
+            return READ_AGAIN_SECONDS
+        turns = self._turns.setdefault(outgoing.system, _Turns())
+        began = self.clock.monotonic()
+        wait_seconds = turns.wait_seconds(began)
+        if wait_seconds > 0:
+            return wait_seconds
+        turns.reading += 1
+        try:
+            async with asyncio.timeout(LONGEST_READING_SECONDS):
+                return await self._read(system, outgoing)
+        except (RetryLater, PauseSystem, TimeoutError) as error:
+            # It is about the system, not about this ticket: nobody asks it for a while.
+            asked = error.wait_seconds if isinstance(error, RetryLater) else None
+            wait_seconds = max(READ_AGAIN_SECONDS, asked or 0.0)
+            turns.asked_again_at = self.clock.monotonic() + wait_seconds
+            return wait_seconds
+        finally:
+            turns.reading -= 1
+            turns.spacing_seconds = max(LEAST_SPACING_SECONDS, (self.clock.monotonic() - began) / AT_ONCE)
+
+    async def _read(self, system: System, outgoing: Outgoing) -> float | None:
+        try:
+            await refresh(system, outgoing.link_id)
+        except TicketUnavailable as error:
+            link = await system.database.read(lambda c: links.find(c, outgoing.link_id))
+            if link is not None and link.state is not LinkState.REMOVED:
+                await suspend(system, link, error.unavailable)
+            return READ_AGAIN_SECONDS
+        except (RetryLater, PauseSystem, TimeoutError, StoreError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug in an adapter makes its ticket wait, nothing else
+            kind = type(error).__name__
+            bound = logger.bind(system=system.name, delivery=outgoing.delivery_id, failure=kind)
+            bound.opt(exception=None if isinstance(error, SyncdError) else error).warning(
+                "ticket could not be read again; its delivery waits"
+            )
+            return READ_AGAIN_SECONDS
+        return None

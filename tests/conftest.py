@@ -173,8 +173,11 @@ class World:
         return (await self.database.write(lambda c: links.add(c, new, now))).link_id
 
     async def sweep(self) -> bool:
-        """Make one sweep; return whether it went well."""
-        return await self.lane.turn()
+        """Make one sweep, in as many turns as it takes; return whether it went well."""
+        went_well = await self.lane.turn()
+        while went_well and self.lane.is_cut:
+            went_well = await self.lane.turn()
+        return went_well
 
     async def pass_time(self, seconds: float) -> None:
         """Let that much time pass for whatever waits."""

@@ -43,7 +43,9 @@ def settings_findings(settings: Settings) -> Iterator[Finding]:
     for problem in warnings:
         yield Finding("settings", Verdict.WARNING, str(problem))
     if settings.console.listen is not None:
-        yield Finding("console", Verdict.GOOD, f"to listen on {settings.console.listen}")
+        yield Finding(
+            "console", Verdict.GOOD, f"{settings.console.listen} is kept for the status page; nothing listens yet"
+        )
 
 
 def state_directory_finding(settings: Settings) -> Finding:

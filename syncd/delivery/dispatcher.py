@@ -27,6 +27,7 @@ from syncd.store.database import Connection, Operation
 from syncd.store.outbox import Head
 
 TICK_SECONDS = 1.0
+LONGEST_THROTTLE_SECONDS = 86_400.0
 PROBE_EVERY = timedelta(seconds=30)
 TRIAL_EVERY = timedelta(minutes=5)
 SET_ASIDE = timedelta(minutes=1)
@@ -136,7 +137,9 @@ class Dispatcher:
         if self.state.throttled_until is not None and self.state.throttled_until > now:
             left = (self.state.throttled_until - now).total_seconds()
             monotonic = self.sender.clock.monotonic()
-            self.health.throttled_until = max(self.health.throttled_until, monotonic + min(left, 3600.0))
+            self.health.throttled_until = max(
+                self.health.throttled_until, monotonic + min(left, LONGEST_THROTTLE_SECONDS)
+            )
 
     async def _start_due(self, now: datetime) -> float:
         while not self._stopping and self.state.paused_cause is None:

@@ -119,6 +119,8 @@ class Daemon:
     async def once(self) -> bool:
         """Make one turn of every system, deliver what is due, and stop; return whether every system was read.
 
+        A restored database that nobody has declared counts as not: nothing leaves it.
+
         SIGTERM and SIGINT end it early, which counts as not.
         """
         self._heed_signals()
@@ -135,7 +137,7 @@ class Daemon:
             await asyncio.gather(work, stop, return_exceptions=True)
         finally:
             await self.stop()
-        return failed == []
+        return failed == [] and self._may_send
 
     def end(self) -> None:
         """Let `serve` or `once` stop, as SIGTERM does."""

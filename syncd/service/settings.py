@@ -60,6 +60,9 @@ __all__ = [
     "load_settings",
 ]
 
+SERVICE_STATE = Path("/var/lib/syncd")
+"""The StateDirectory of systemd/syncd.service."""
+
 AdapterLoader = Callable[[str], type[Adapter[Any]]]
 
 
@@ -204,6 +207,9 @@ def _state_directory(layers: list[Tree], environ: Mapping[str, str]) -> Path:
     database = _database(url)
     if database.sqlite_path is not None:
         return database.sqlite_path.parent
+    # With a server, the service and the commands by hand must agree on where the high-water mark is.
+    if SERVICE_STATE.is_dir():
+        return SERVICE_STATE
     home = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME") or "/") / ".local" / "state")
     return Path(home) / "syncd"
 

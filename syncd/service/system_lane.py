@@ -52,13 +52,19 @@ class SystemLane:
         """Say whether a backfill runs; another one waits for it."""
         return self._backfill is not None and not self._backfill.done()
 
+    @property
+    def is_cut(self) -> bool:
+        """Say whether the last sweep was cut short, so that another one is due at once."""
+        return self.last_sweep is not None and self.last_sweep.is_cut
+
     async def run(self) -> None:
         """Sweep whenever triggered, until cancelled; each step stores its own progress, so that costs nothing."""
         try:
             while not self._stopping:
                 await self._trigger.wait()
                 self._trigger.clear()
-                await self.turn()
+                if await self.turn() and self.is_cut:
+                    self.trigger()
         finally:
             await self._end_backfill()
 
@@ -69,7 +75,7 @@ class SystemLane:
         """
         try:
             went_well = await self.turn()
-            while went_well and self.last_sweep is not None and self.last_sweep.is_cut:
+            while went_well and self.is_cut:
                 went_well = await self.turn()
             if self._backfill is not None:
                 await self._backfill
@@ -175,8 +181,6 @@ class SystemLane:
         self.last_sweep = done
         now = system.clock.now()
         await system.database.write(lambda c: health.note_sweep(c, system.name, now))
-        if done.is_cut:
-            self.trigger()
         _log_sweep(system, done, system.clock.monotonic() - began)
         return None
 

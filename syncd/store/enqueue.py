@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from syncd.model.collected import Collected, NewDelivery, Stored
 from syncd.model.communication import Message
 from syncd.model.delivery import DeliveryState
-from syncd.store.tables import delivery
+from syncd.store.tables import delivery, thread
 
 
 def message_values(message: Message | None) -> dict[str, Any]:
@@ -55,6 +55,11 @@ def insert_delivery(
         "doubts": 0,
         "manual": False,
     }
+    if new.state is DeliveryState.IN_DOUBT and collected.status is not None:
+        # It may have carried the status too, so that no note of its own must tell it again.
+        values["status_carried"] = collected.status.value
+        this = update(thread).where(thread.c.id == collected.thread_key)
+        connection.execute(this.values(doubt_status=collected.status.value))
     inserted = connection.execute(
         delivery.insert().values(values | message_values(new.message)).returning(delivery.c.id)
     )

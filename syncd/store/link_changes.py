@@ -119,6 +119,10 @@ def resume(connection: Connection, link_id: int, now: datetime) -> LinkState | N
     )
     of_link = select(link.c.thread_key).where(link.c.id == link_id).scalar_subquery()
     connection.execute(update(thread).where(thread.c.id == of_link).values(refusals=0, retry_at=None))
+    waiting = update(delivery).where(
+        delivery.c.thread_key == of_link, delivery.c.state == DeliveryState.PENDING.value, delivery.c.due_at > now
+    )
+    connection.execute(waiting.values(due_at=now))
     _settle_link(connection, link_id)
     return state
 

@@ -178,12 +178,16 @@ def followed() -> Any:
     )
 
 
-def watched(connection: Connection, system: str, after_id: int, limit: int) -> list[Link]:
-    """Return links for a full sweep, by id: the followed ones, and those whose ticket was forbidden or gone."""
+def watched(connection: Connection, system: str, closed_after: datetime, after_id: int, limit: int) -> list[Link]:
+    """Return links for a full sweep, by id: the followed ones, and those whose ticket was forbidden or gone.
+
+    Tickets that were closed before `closed_after` are watched no more.
+    """
     causes = [Cause.TICKET_FORBIDDEN.value, Cause.TICKET_GONE.value, Cause.THREAD_REFUSED.value]
     statement = _select().where(
         link.c.system == system,
         link.c.id > after_id,
+        link.c.closed_at.is_(None) | (link.c.closed_at > closed_after),
         (link.c.state == LinkState.ACTIVE.value)
         | ((link.c.state == LinkState.SUSPENDED.value) & link.c.cause.in_(causes)),
     )

@@ -211,6 +211,9 @@ def doubt_everything_open(connection: Connection, now: datetime) -> int:
         )
     )
     for thread_key in {row.thread_key for row in rows}:
+        # What was open then may have carried the status as well.
+        this = update(thread).where(thread.c.id == thread_key)
+        connection.execute(this.values(doubt_status=thread.c.known_status))
         settle(connection, thread_key)
     return len(rows)
 

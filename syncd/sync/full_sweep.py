@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from loguru import logger
 
 from syncd.model.errors import StoreError
-from syncd.model.link import Link, LinkState
+from syncd.model.link import Cause, Link, LinkState
 from syncd.model.ticket import Ticket, Unavailable
 from syncd.store import health, link_changes, links
 from syncd.sync.collect import System
@@ -40,7 +40,8 @@ async def sweep_slice(system: System, full: FullSweep, tickets: int) -> None:
     Raises:
         RetryLater, PauseSystem: the system cannot be read; the slice is tried again.
     """
-    batch = await system.database.read(lambda c: links.watched(c, system.name, full.after_id, tickets))
+    closed_after = system.clock.now() - timedelta(days=system.policy.closed_watch_days)
+    batch = await system.database.read(lambda c: links.watched(c, system.name, closed_after, full.after_id, tickets))
     by_ticket: dict[str, list[Link]] = {}
     for link in batch:
         if link.ticket is not None:
@@ -61,7 +62,7 @@ async def sweep_slice(system: System, full: FullSweep, tickets: int) -> None:
 
 async def _readable(system: System, link: Link, state: Ticket | Unavailable | None) -> bool:
     """Say whether a link is to be read; one that was suspended and whose ticket is there again is resumed."""
-    if link.state is not LinkState.SUSPENDED:
+    if link.state is not LinkState.SUSPENDED or link.cause is Cause.THREAD_REFUSED:
         return True
     if not isinstance(state, Ticket):
         return False

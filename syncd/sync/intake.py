@@ -56,7 +56,7 @@ def read_for_link(
         if entry is not None:
             entries.append(entry)
         elif before is not None and before.delivery_id is not None and before.disposition is Disposition.DELIVERY:
-            _compare(policy, reading.ticket, reply, before, changes, confirmed, corrections)
+            _compare(policy, reading.ticket, reply, before, gap, changes, confirmed, corrections)
     changes += _deleted(reading, waiting)
     status, _ = thread_status(reading.ticket, policy)
     newest = max((reply.created_at for reply in reading.replies), default=None)
@@ -165,6 +165,7 @@ def _compare(
     ticket: Ticket,
     reply: Reply,
     before: Known,
+    gap: Gap | None,
     changes: list[Change],
     confirmed: list[int],
     corrections: list[NewDelivery],
@@ -184,7 +185,7 @@ def _compare(
             changes.append(Change(before.delivery_id, before.version, message, mark))
     elif before.state is DeliveryState.DELIVERED and public and not same and policy.on_edit is OnEdit.CORRECTION:
         edited = reply if reply.edited_at is None else replace(reply, created_at=reply.edited_at)
-        correction = new_delivery(policy, ticket, edited, Lane.LIVE, None)
+        correction = new_delivery(policy, ticket, edited, Lane.LIVE, gap)
         corrections.append(replace(correction, kind=DeliveryKind.CORRECTION, fingerprint=fingerprint(reply)))
 
 

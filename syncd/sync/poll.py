@@ -14,12 +14,12 @@ from loguru import logger
 from syncd.mapping.mapper import status_note, thread_status
 from syncd.model.collected import Collected, NewDelivery, Stored
 from syncd.model.communication import Message, ThreadStatus
-from syncd.model.delivery import DeliveryKind
+from syncd.model.delivery import DeliveryKind, DeliveryState
 from syncd.model.errors import PauseSystem, RetryLater, StoreError, TicketUnavailable
 from syncd.model.link import Link, LinkState
 from syncd.model.policy import StatusNotes
 from syncd.model.ticket import ChangePage, Cursor, Ticket, Unavailable
-from syncd.store import links, notes, replies
+from syncd.store import links, notes, replies, restored, standing
 from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER
 from syncd.sync.collect import System, collect, plan, store_page_for_links
 from syncd.sync.resolving import postpone, read_tickets, resolve_link, resolve_links, suspend, warn_unmapped
@@ -248,12 +248,16 @@ async def _make_note(system: System, waiting: notes.Waiting) -> bool:
         return False
     now = system.clock.now()
     at = max(link.ticket.updated_at or now, link.newest_reply_at or link.from_at)
+    gap = await system.database.read(restored.find_gap)
+    unknown = gap is not None and gap.holds(at)
     note = NewDelivery(
         reply_id=None,
         message=_note_message(system, link.known_status, link.ticket, at),
         fingerprint=None,
         occurred_at=at,
         kind=DeliveryKind.STATUS_NOTE,
+        state=DeliveryState.IN_DOUBT if unknown else DeliveryState.PENDING,
+        reason=standing.RESTORED_REASON if unknown else None,
     )
-    target = Collected(link.id, link.thread_key, system.name, now, ticket=link.ticket)
+    target = Collected(link.id, link.thread_key, system.name, now, ticket=link.ticket, status=link.known_status)
     return await system.database.write(lambda connection: notes.add_note(connection, target, note, now))

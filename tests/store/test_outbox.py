@@ -111,6 +111,17 @@ async def test_a_refused_thread_waits_until_its_retry(filled) -> None:
     assert (await filled.get_link(1)).state == "active"
 
 
+async def test_a_resumed_thread_is_tried_at_once(filled) -> None:
+    """What a person resumes does not wait for the slow retry."""
+    await filled.link(1)
+    await filled.enqueue(1, "first")
+    later = filled.now + timedelta(minutes=30)
+    await filled.end(1, Outcome.THREAD_AT_FAULT, DeliveryState.PENDING, due_at=later, thread_retry_at=later)
+    assert await filled.heads() == []
+    await filled.do(link_changes.resume, filled.links[1], filled.now)
+    assert await filled.heads() == ["first"]
+
+
 async def test_a_failure_before_marking_is_an_attempt_all_the_same(filled, ended) -> None:
     """What never left is a row with its outcome, and the delivery waits by the schedule."""
     await filled.link(1)

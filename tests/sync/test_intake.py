@@ -145,6 +145,15 @@ def test_replies_of_the_time_that_a_restored_database_does_not_know_are_in_doubt
     assert later.delivery.state is DeliveryState.PENDING
 
 
+def test_a_correction_of_the_time_that_a_restored_database_does_not_know_is_in_doubt() -> None:
+    """The same correction may have been sent before the backup was put back."""
+    gap = Gap(NOON, NOON + timedelta(hours=2))
+    edited = a_reply(body=Body("better"), edited_at=NOON + timedelta(hours=1))
+    known = {"r": of(a_reply(), DeliveryState.DELIVERED)}
+    (correction,) = read(edited, known=known, gap=gap, policy=replace(POLICY, on_edit=OnEdit.CORRECTION)).corrections
+    assert (correction.state, correction.reason) == (DeliveryState.IN_DOUBT, "restored")
+
+
 def test_a_reply_told_twice_is_one_entry() -> None:
     """The last telling counts."""
     (entry,) = read(a_reply(body=Body("old")), a_reply(body=Body("new"))).entries

@@ -1,7 +1,7 @@
 """What one reading of a ticket means for a link: the values between polling and the store."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from syncd.model.communication import Message, ThreadStatus
@@ -124,3 +124,10 @@ class Gap:
     def holds(self, instant: datetime) -> bool:
         """Say whether a reply of that instant may have been sent unbeknown."""
         return self.from_at <= instant <= self.until_at
+
+    def for_older(self) -> "Gap":
+        """Return the gap for what may have been sent in that time though it was written long before.
+
+        That is: backfilled, published later, or of a link that was registered since the backup.
+        """
+        return Gap(datetime.min.replace(tzinfo=UTC), self.until_at)

@@ -66,7 +66,9 @@ async def take_lock(url: str, where: str, clock: Clock) -> WorkerLock:
 
 
 def _flock(database: Path) -> WorkerLock | None:
-    path = database.with_name(database.name + ".lock")
+    # One file has one lock, by whichever of its names it is opened.
+    file = database.resolve()
+    path = file.with_name(file.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         ensure_private_file(path)

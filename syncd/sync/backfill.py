@@ -207,7 +207,8 @@ def _is_wanted(system: System, reply: Reply, known: Known | None) -> bool:
 
 
 def _entry(system: System, ticket: Ticket, reply: Reply, gap: Gap | None) -> Entry:
-    delivery = new_delivery(system.policy, ticket, reply, Lane.BACKFILL, gap)
+    # A backfill of the time that a restored database does not know may have sent it.
+    delivery = new_delivery(system.policy, ticket, reply, Lane.BACKFILL, None if gap is None else gap.for_older())
     return Entry(reply.id, Disposition.DELIVERY, delivery, (Disposition.OLDER,))
 
 

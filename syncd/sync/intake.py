@@ -117,6 +117,8 @@ def _entry(
         return None
     if disposition is not Disposition.DELIVERY:
         return Entry(reply.id, disposition, None, replaces)
+    if gap is not None and (before is not None or link.registered_at >= gap.from_at):
+        gap = gap.for_older()
     return Entry(reply.id, disposition, new_delivery(policy, ticket, reply, Lane.LIVE, gap), replaces)
 
 
@@ -180,9 +182,12 @@ def _compare(
             changes.append(Change(before.delivery_id, before.version, skip_reason=WITHDRAWN_INTERNAL))
         elif same:
             confirmed.append(before.delivery_id)
+        elif before.fingerprint is None:
+            confirmed.append(before.delivery_id)  # A person gave it its text, as it could not be mapped.
         else:
-            message, mark = map_reply(reply, ticket, policy), fingerprint(reply)
-            changes.append(Change(before.delivery_id, before.version, message, mark))
+            newest = new_delivery(policy, ticket, reply, Lane.LIVE, None)
+            if newest.message is not None:
+                changes.append(Change(before.delivery_id, before.version, newest.message, newest.fingerprint))
     elif before.state is DeliveryState.DELIVERED and public and not same and policy.on_edit is OnEdit.CORRECTION:
         edited = reply if reply.edited_at is None else replace(reply, created_at=reply.edited_at)
         correction = new_delivery(policy, ticket, edited, Lane.LIVE, gap)

@@ -154,6 +154,32 @@ def test_a_correction_of_the_time_that_a_restored_database_does_not_know_is_in_d
     assert (correction.state, correction.reason) == (DeliveryState.IN_DOUBT, "restored")
 
 
+def test_after_a_restore_what_is_older_may_have_been_sent_too() -> None:
+    """A link of the lost time, and a note published in it, are in doubt however old; a known link's are as ever."""
+    gap = Gap(NOON, NOON + timedelta(minutes=5))
+    old = a_reply(seconds=-7200)
+    states = {
+        "registered since": (replace(LINK, from_at=NOON - timedelta(days=1), registered_at=NOON), {}),
+        "published since": (LINK, {"r": Known(Disposition.WITHHELD)}),
+        "registered before": (replace(LINK, collected_at=NOON, registered_at=NOON - timedelta(days=9)), {}),
+    }
+    found = {
+        name: read(old, link=link, known=known, gap=gap).entries[0].delivery for name, (link, known) in states.items()
+    }
+    assert {name: one.state for name, one in found.items()} == {
+        "registered since": DeliveryState.IN_DOUBT,
+        "published since": DeliveryState.IN_DOUBT,
+        "registered before": DeliveryState.PENDING,
+    }
+
+
+def test_a_text_that_a_person_gave_stays() -> None:
+    """A reply that could not be mapped, and was given a text by a person, keeps it at the next reading."""
+    known = {"r": replace(of(a_reply(), DeliveryState.PENDING), fingerprint=None)}
+    collected = read(a_reply(body=Body("whatever")), known=known)
+    assert (collected.changes, collected.confirmed) == ((), (5,))
+
+
 def test_a_reply_told_twice_is_one_entry() -> None:
     """The last telling counts."""
     (entry,) = read(a_reply(body=Body("old")), a_reply(body=Body("new"))).entries

@@ -1,0 +1,53 @@
+"""Each commit of a delivery fails once, before it is kept and after: what is not acknowledged makes no second copy."""
+
+import pytest
+
+from syncd.model.communication import Thread
+from syncd.store.database import Database, Unacknowledged
+
+
+class Failing:
+    """A backend whose n-th commit is not acknowledged, though it may have been kept."""
+
+    def __init__(self, backend, number: int, *, kept: bool) -> None:
+        self._backend, self.dialect = backend, backend.dialect
+        self._left, self._kept, self.failed = number, kept, 0
+
+    async def read(self, operation):
+        return await self._backend.read(operation)
+
+    async def transact(self, operations):
+        self._left -= 1
+        if self._left:
+            return await self._backend.transact(operations)
+        if self._kept:
+            await self._backend.transact(operations)
+        self.failed += 1
+        raise Unacknowledged("cut off in the commit")
+
+    async def close(self) -> None:
+        await self._backend.close()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_commit_that_is_not_acknowledged_makes_no_second_copy(world, number, kept) -> None:
+    """Marking that fails sends nothing and leaves no row on the wire; an outcome that fails is stored again."""
+    ticket = world.ticket()
+    await world.begin()
+    await world.link(ticket, thread=5)
+    await world.sync()
+    world.helpdesk.customer_reply(ticket.id, "hello?")
+    failing = Failing(world.database.backend, number, kept=kept)
+    dispatcher = world.dispatcher
+    dispatcher.sender.database = Database(failing, world.database.where)
+    await world.sync(60)
+    assert failing.failed == 1
+    assert world.sent() == ["hello?"]
+    assert world.sandbox.requests == 1
+    full = await world.only_delivery()
+    assert (full.item.state, full.item.communication_id) == ("delivered", 1)
+    sent = [one for one in full.attempts if one.outcome != "not_sent"]
+    assert [one.outcome for one in sent] == ["delivered"]
+    assert [one for one in full.attempts if one.outcome is None] == []
+    assert (await world.get_link(1)).thread == Thread("berlin", 7, 5)

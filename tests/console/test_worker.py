@@ -126,6 +126,16 @@ async def test_a_ticket_that_is_not_there_fails_the_command(syncd_on_both, helpd
     assert "syncd links resume 1" in ran.err
 
 
+async def test_a_link_to_a_foreign_host_is_refused_and_nobody_is_asked(syncd_on_both, helpdesk):
+    """The message names both hosts and the cure; neither host is asked about the ticket."""
+    where = ("--api", "berlin", "--customer", 9, "--thread", 9, "--system", "desk")
+    ran = await syncd_on_both.call("links", "add", *where, "--ticket-link", "https://elsewhere.example/tickets/HD-1")
+    assert ran.code == 1
+    assert "the ticket link points to elsewhere.example, but this system is 127.0.0.1" in ran.err
+    assert "link_hosts" in ran.err
+    assert [asked for asked in helpdesk.requests if "HD-1" in asked] == []
+
+
 async def test_a_refused_credential_is_told_while_it_waits(syncd_on_both, helpdesk):
     """The reason of the pause reaches the one who waits."""
     helpdesk.token = "another"

@@ -10,7 +10,7 @@ that every adapter passes.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from syncd.model.errors import UnexpectedAnswer
 from syncd.model.ticket import ChangePage, Cursor, Identity, Reply, Ticket, TicketRef, Unavailable
 from syncd.sources.body import parse_json
+from syncd.sources.trial import TriedField, tried_fields
 
 
 class Capability(StrEnum):
@@ -60,22 +61,52 @@ class BasicAuthentication:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenAuthentication:
-    """OAuth 2 client credentials: a token is fetched from `path`, kept, and fetched anew before it ends or on 401.
+class ParameterAuthentication:
+    """Secrets in the query of every request: for vendors that take them nowhere else, as servers log their queries."""
 
-    `form` holds what the vendor wants beside client_id and client_secret (such as grant_type and scope); it is
-    sent as JSON if `as_json`, else as a form. The token goes out as `Authorization: <scheme> <token>`.
+    parameters: Mapping[str, str | SecretStr]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAuthentication:
+    """OAuth 2: a token is fetched from `path`, kept, and fetched anew before it ends or on 401.
+
+    `form` holds what the vendor wants beside client_id and client_secret (such as grant_type and scope), and
+    `secret_form` what of it is secret (a refresh token, a password); both are sent as JSON if `as_json`, else as a
+    form. `base_url` is where tokens are given out, if that is another host (a setting of the operator's, never an
+    address that a vendor named). The token goes out as `Authorization: <scheme> <token>`.
     """
 
     path: str
     client_id: str
     client_secret: SecretStr
     form: Mapping[str, str | int] = field(default_factory=lambda: {"grant_type": "client_credentials"})
+    secret_form: Mapping[str, SecretStr] = field(default_factory=dict)
     as_json: bool = False
     scheme: str = "Bearer"
+    base_url: str = ""
 
 
-Authentication = HeaderAuthentication | BasicAuthentication | TokenAuthentication
+@dataclass(frozen=True, slots=True)
+class SessionAuthentication:
+    """A session that one request opens, and that every other request carries in a header or in a parameter.
+
+    It is opened by a GET of `path` with `headers`, or by a POST of `form` as JSON; the answer holds it under
+    `answer_key`. It is opened anew on 401, and on an answer that `is_over` recognises (some vendors say so with 200).
+    """
+
+    path: str
+    answer_key: str
+    headers: Mapping[str, SecretStr] = field(default_factory=dict)
+    form: Mapping[str, str | SecretStr] | None = None
+    header: str = ""
+    parameter: str = ""
+    is_over: "Callable[[Response], bool]" = lambda _: False
+
+
+Authentication = (
+    HeaderAuthentication | BasicAuthentication | ParameterAuthentication | TokenAuthentication | SessionAuthentication
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +115,7 @@ class Connection:
 
     `requests_per_minute` is the pace the vendor can bear (the settings may override it); `concurrency` how many
     requests may be under way at once; `budgets` are slower paces of their own for paths that begin with the key.
+    `headers` go with every request, and so do `secret_headers`, which no message may hold.
     """
 
     base_url: str
@@ -92,6 +124,7 @@ class Connection:
     concurrency: int = 4
     headers: Mapping[str, str] = field(default_factory=dict)
     budgets: Mapping[str, float] = field(default_factory=dict)
+    secret_headers: Mapping[str, SecretStr] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +261,22 @@ class Adapter(ABC, Generic[ConfigT]):
         It may yield some older ones or the same again in another call, and must never miss one. The first message is a
         reply too (`first_message=True`). Internal notes are yielded and marked.
         """
+
+    async def trial(self, ref: TicketRef) -> list[TriedField]:
+        """Tell field by field what becomes of a ticket and its replies; for `syncd check --ticket`.
+
+        Override it where the settings decide what a field is made of; then a field that fails stops no other.
+
+        Raises:
+            InvalidTicketRef, TicketUnavailable: as `resolve` does.
+        """
+        ticket = await self.resolve(ref)
+        tried = tried_fields("ticket", ticket)
+        number = 0
+        async for reply in self.replies(ticket, None):
+            tried += tried_fields(f"replies[{number}]", reply)
+            number += 1
+        return tried
 
     def changes(self, start: Cursor | datetime) -> AsyncIterator[ChangePage]:
         """Yield pages of what changed (capability CHANGE_FEED), until the feed has nothing more for now.

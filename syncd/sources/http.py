@@ -10,11 +10,12 @@ import aiohttp
 from syncd import __version__
 from syncd.model.clock import Clock
 from syncd.model.errors import PauseSystem, RetryLater, UnexpectedAnswer
-from syncd.sources.adapter import Connection, Refused, Response, TokenAuthentication
+from syncd.sources.adapter import Connection, Refused, Response
 from syncd.sources.address import bare_path, host_in, parse_base_address
 from syncd.sources.authentication import signature_for
 from syncd.sources.budget import Budget
 from syncd.sources.excerpt import error_excerpt
+from syncd.sources.passes import PassRequest, secret_text
 from syncd.sources.request import Params, Request, request_for
 from syncd.sources.retry import LONGEST_WAIT_SECONDS, RETRIED_STATUSES, RETRY_WAITS_SECONDS, asked_wait_seconds
 
@@ -65,7 +66,8 @@ class VendorHttp:
         self._largest_body_bytes = largest_body_bytes
         self._ssl_context = ssl_context
         self._address = parse_base_address(connection.base_url)
-        self._signature = signature_for(connection.authentication, clock, self._fetch_token)
+        self._signature = signature_for(connection.authentication, clock, self._fetch_pass)
+        self._secret_headers = {name: secret_text(secret, name) for name, secret in connection.secret_headers.items()}
         self._slots = asyncio.Semaphore(connection.concurrency)
         per_minute = connection.requests_per_minute if requests_per_minute is None else requests_per_minute
         self._budget = Budget(self._address.host, per_minute, clock)
@@ -113,17 +115,20 @@ class VendorHttp:
             request = request.with_json(json)
         return await self._read(request)
 
-    async def _fetch_token(self, authentication: TokenAuthentication, form: Mapping[str, str | int]) -> Response:
-        url = self._address.url(authentication.path)
-        request = Request("POST", bare_path(authentication.path), url, signed=False)
-        request = request.with_json(form) if authentication.as_json else request.with_form(form)
+    async def _fetch_pass(self, wanted: PassRequest) -> Response:
+        address = parse_base_address(wanted.base_url) if wanted.base_url else self._address
+        path = bare_path(wanted.path)
+        method = "GET" if wanted.body is None else "POST"
+        request = Request(method, path, address.url(wanted.path), headers=wanted.headers, signed=False)
+        if wanted.body is not None:
+            request = request.with_json(wanted.body) if wanted.as_json else request.with_form(wanted.body)
         try:
             return await self._read(request)
         except Refused as refused:
             status = refused.status
         raise PauseSystem(
-            f"{self._address.host} gave no access token (status {status} from {request.path}); "
-            "mend client id, client secret or base_url in the options of the system, then resume it"
+            f"{address.host} gave no access token or session (status {status} from {path}); "
+            "mend the credentials or the address in the options of the system, then resume it"
         )
 
     async def _read(self, request: Request) -> Response:
@@ -147,7 +152,7 @@ class VendorHttp:
 
     def _heed(self, response: Response, request: Request) -> float | None:
         """Return the wait that an answer asks for, and let other requests keep it too."""
-        asked = asked_wait_seconds(response.headers, self._clock.now())
+        asked = asked_wait_seconds(response.status, response.headers, self._clock.now())
         if asked is not None:
             self._budgets_for(request)[-1].be_quiet(asked)
         return asked
@@ -155,11 +160,12 @@ class VendorHttp:
     def _judged(self, response: Response, request: Request) -> Response:
         """Return an answer that may be returned; raise the name of any other."""
         status, host = response.status, self._address.host
-        if 200 <= status < 300 or status in request.expect:
+        refused = request.signed and self._signature.is_refused(response)
+        if status in request.expect or (200 <= status < 300 and not refused):
             return response
-        if status == 401 and request.signed:
+        if refused:
             raise PauseSystem(
-                f"{host} refuses the credentials (status 401 from {request.path}); "
+                f"{host} refuses the credentials (status {status} from {request.path}); "
                 "mend them in the options of the system, then resume it"
             )
         if 300 <= status < 400:
@@ -168,17 +174,20 @@ class VendorHttp:
                 f"{host} redirects {request.path} to {target}, which is not followed because the credentials would "
                 "go with it; set base_url to the final address"
             )
-        raise Refused(status, request.path, error_excerpt(response.body, self._signature.secrets()))
+        raise Refused(status, request.path, error_excerpt(response.body, self._secrets()))
+
+    def _secrets(self) -> tuple[str, ...]:
+        return (*self._signature.secrets(), *self._secret_headers.values())
 
     async def _send_signed(self, request: Request) -> Response:
-        """Send a request once, or twice if its token had to be renewed."""
+        """Send a request once, or twice if its token or session had to be renewed."""
         if not request.signed:
             return await self._send(request)
         response = Response(401, {}, b"")
         for _ in range(2):
-            name, value = await self._signature.header()
-            response = await self._send(request.with_header(name, value))
-            if response.status != 401 or not self._signature.renew(value):
+            signed = await self._signature.sign(request)
+            response = await self._send(signed)
+            if not self._signature.is_refused(response) or not self._signature.renew(signed):
                 break
         return response
 
@@ -252,6 +261,7 @@ class VendorHttp:
                     "Accept": "application/json",
                     "Accept-Encoding": "gzip, deflate",
                     **self._connection.headers,
+                    **self._secret_headers,
                 },
                 timeout=aiohttp.ClientTimeout(total=4 * seconds, sock_connect=seconds, sock_read=seconds),
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -1,9 +1,11 @@
 """Ticket links are data: parsed and held against the allowed hosts, never followed."""
 
+import re
 from collections.abc import Collection
 from urllib.parse import SplitResult, urlsplit
 
 from syncd.model.errors import InvalidTicketRef
+from syncd.model.ticket import TicketRef
 
 LONGEST_LINK = 2048
 
@@ -33,3 +35,29 @@ def parse_ticket_link(link: str, base_url: str, link_hosts: Collection[str]) -> 
             "if both are the same system, add the host to link_hosts"
         )
     return parts
+
+
+def match_ticket_ref(
+    ref: TicketRef,
+    *,
+    number: re.Pattern[str],
+    link: re.Pattern[str],
+    base_url: str,
+    link_hosts: Collection[str],
+    hint: str,
+) -> re.Match[str]:
+    """Return the match of a ticket's number as a whole, or of a place in its link (`path?query#fragment`).
+
+    `hint` is what a person reads who wrote something else: how this system's tickets are named.
+
+    Raises:
+        InvalidTicketRef: neither fits, or the link is of another host; nothing was asked of anybody.
+    """
+    if ref.link is None:
+        match = number.fullmatch((ref.number or "").strip())
+    else:
+        parts = parse_ticket_link(ref.link, base_url, link_hosts)
+        match = link.search(parts._replace(scheme="", netloc="").geturl())
+    if match is None:
+        raise InvalidTicketRef(hint)
+    return match

@@ -34,6 +34,12 @@ class Request:
         kind = "application/x-www-form-urlencoded"
         return replace(self, body=urlencode(form).encode("ascii"), headers={"Content-Type": kind, **self.headers})
 
+    def with_params(self, more: Mapping[str, str]) -> "Request":
+        """Return the request with these parameters behind its own."""
+        own = self.params or ()
+        pairs = list(own.items()) if isinstance(own, Mapping) else list(own)
+        return replace(self, params=[*pairs, *more.items()])
+
     def with_header(self, name: str, value: str) -> "Request":
         """Return the request with this header in the place of any other of the name."""
         kept = {key: text for key, text in self.headers.items() if key.lower() != name.lower()}

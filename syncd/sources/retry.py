@@ -1,6 +1,7 @@
 """When a read is tried again, and how long a vendor asks to be left alone. Pure."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -12,17 +13,19 @@ RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 LONGEST_WAIT_SECONDS = 60.0
 """A longer wait that the vendor asks for is not waited out inside a request; the caller comes back later."""
 
+_WAITS = ("Retry-After", "X-RateLimit-Retry-After")
+_RESETS = ("RateLimit-Reset", "X-RateLimit-Reset")
 _LONGEST_BELIEVED_SECONDS = 24 * 3600.0
 _SMALLEST_EPOCH = 1_000_000_000  # a bare number this large is an instant of the years after 2001, not a wait
 
 
-def asked_wait_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
+def asked_wait_seconds(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
     """Return how long the vendor asks to wait (0 or more, a day at most), or None if it does not say.
 
-    Read are `Retry-After` (seconds or a date, RFC 9110 section 10.2.3) and `RateLimit-Reset` (seconds, or an instant
-    in Unix seconds, as vendors send either).
+    Read are `Retry-After` (seconds or a date, RFC 9110 section 10.2.3) and its namesakes, and on 429 the instant or
+    the seconds at which a limit begins anew, which some vendors send with every answer.
     """
-    for name in ("Retry-After", "RateLimit-Reset"):
+    for name in (*_WAITS, *(_RESETS if status == 429 else ())):
         text = headers.get(name, "").strip()
         seconds = _seconds_from(text, now) if text else None
         if seconds is not None:
@@ -31,12 +34,17 @@ def asked_wait_seconds(headers: Mapping[str, str], now: datetime) -> float | Non
 
 
 def _seconds_from(text: str, now: datetime) -> float | None:
+    """Return the seconds of a wait, or until an instant: in Unix seconds, as HTTP or as ISO 8601 writes it."""
     if text.replace(".", "", 1).isdecimal() and text.isascii():
         number = float(text)
         return number - now.timestamp() if number >= _SMALLEST_EPOCH else number
-    try:
-        instant = parsedate_to_datetime(text)
-    except ValueError:
+    instant = None
+    with suppress(ValueError):
+        instant = datetime.fromisoformat(text)
+    if instant is None:
+        with suppress(ValueError):
+            instant = parsedate_to_datetime(text)
+    if instant is None:
         return None
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)

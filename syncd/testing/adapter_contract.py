@@ -12,6 +12,7 @@ The stand-in is a `syncd.testing.vendor.Vendor`: see there what it has to do. Wh
 is the virtual clock of `syncd.testing.fixtures`, which the conftest.py imports; waits take no real time.
 """
 
+from syncd.testing.contract_bad_input import BadInputContract
 from syncd.testing.contract_failures import FailureContract
 from syncd.testing.contract_replies import FeedContract, ReplyContract
 from syncd.testing.contract_tickets import NamingContract, SigningContract, StateContract
@@ -20,5 +21,7 @@ from syncd.testing.vendor import NotOffered, SeededTicket, Vendor
 __all__ = ["AdapterContract", "NotOffered", "SeededTicket", "Vendor"]
 
 
-class AdapterContract(SigningContract, NamingContract, StateContract, ReplyContract, FeedContract, FailureContract):
+class AdapterContract(
+    SigningContract, NamingContract, StateContract, ReplyContract, FeedContract, FailureContract, BadInputContract
+):
     """What an adapter promises to the core, as tests. Inherit it, set `adapter`, and give a `vendor` fixture."""

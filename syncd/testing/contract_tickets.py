@@ -63,7 +63,10 @@ class NamingContract(ContractBase):
         link = urlsplit(seeded.link)._replace(netloc=FOREIGN_HOST, scheme="https").geturl()
         assert (await opened.adapter.resolve(TicketRef(link=link))).id == seeded.id
 
-    @pytest.mark.parametrize("netloc", ["evil.test", "me:hush@{netloc}", "{host}.evil.test"])
+    @pytest.mark.parametrize(
+        "netloc",
+        ["evil.test", "me:hush@{netloc}", "{host}.evil.test", "169.254.169.254", "[::1]", "10.0.0.7:8080", "{host}:1"],
+    )
     async def test_a_foreign_link_is_refused(self, opened: OpenedAdapter, vendor: Vendor, netloc: str) -> None:
         """A link of another host, or with credentials in it, is refused without a request, and not repeated."""
         seeded = await vendor.seed_ticket(instants(vendor, [0]))

@@ -14,7 +14,7 @@ import pytest_asyncio
 from syncd.testing.virtual_clock import VirtualClock, VirtualLoop
 
 # So that a failing test of the suite tells both sides of its comparison, as tests in test files do.
-for _module in ("contract_base", "contract_tickets", "contract_replies", "contract_failures"):
+for _module in ("contract_base", "contract_tickets", "contract_replies", "contract_failures", "contract_bad_input"):
     if f"syncd.testing.{_module}" not in sys.modules:
         pytest.register_assert_rewrite(f"syncd.testing.{_module}")
 

@@ -97,6 +97,10 @@ class Vendor(ABC):
         """Answer the next request with status 200 and something that is no answer: a login page, or an error inside."""
         raise NotOffered("the stand-in always makes sense")
 
+    async def redirect_next(self, address: str) -> None:
+        """Answer the next request with 302 and that address."""
+        raise NotOffered("the stand-in does not redirect")
+
     async def hang_next(self) -> None:
         """Leave the next request without an answer for ever."""
         raise NotOffered("the stand-in does not hang")

@@ -86,9 +86,20 @@ async def open_http(clock):
     """Return a function that opens a VendorHttp, at a pace that never waits unless told otherwise."""
     opened = []
 
-    def open_one(base_url, authentication=None, budgets=None, pace=60_000, concurrency=4, headers=None, **more):
+    def open_one(
+        base_url,
+        authentication=None,
+        budgets=None,
+        pace=60_000,
+        concurrency=4,
+        headers=None,
+        secret_headers=None,
+        **more,
+    ):
         authentication = authentication or HeaderAuthentication(SecretStr(SECRET), scheme="Bearer")
-        connection = Connection(base_url, authentication, pace, concurrency, headers or {}, budgets or {})
+        connection = Connection(
+            base_url, authentication, pace, concurrency, headers or {}, budgets or {}, secret_headers or {}
+        )
         http = VendorHttp(connection, clock=clock, **more)
         opened.append(http)
         return http

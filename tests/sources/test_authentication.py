@@ -9,7 +9,14 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from syncd.model.errors import PauseSystem, RetryLater, SettingsError, UnexpectedAnswer
-from syncd.sources.adapter import BasicAuthentication, HeaderAuthentication, Refused, TokenAuthentication
+from syncd.sources.adapter import (
+    BasicAuthentication,
+    HeaderAuthentication,
+    ParameterAuthentication,
+    Refused,
+    SessionAuthentication,
+    TokenAuthentication,
+)
 
 CLIENT_SECRET = "client-hush"
 
@@ -177,3 +184,116 @@ async def test_a_user_name_with_a_colon_is_a_settings_error(open_http):
     """HTTP Basic cannot tell where such a name ends."""
     with pytest.raises(SettingsError, match="colon"):
         open_http("https://acme.test", BasicAuthentication("a:b", SecretStr("c")))
+
+
+def zoho(vendor, elsewhere=""):
+    """Return an authentication by a refresh token, given out at another address."""
+    return token(
+        form={"grant_type": "refresh_token"},
+        secret_form={"refresh_token": SecretStr("refresh-hush")},
+        base_url=elsewhere,
+    )
+
+
+async def test_a_secret_of_the_form_is_sent_and_shown_to_nobody(open_http, vendor):
+    """A refresh token goes into the form, and into no repr."""
+    vendor.then(body=grant()).then()
+    authentication = zoho(vendor)
+    await open_http(vendor.base_url, authentication).get("/a")
+    assert parse_qs(vendor.asked[0].body.decode())["refresh_token"] == ["refresh-hush"]
+    assert "hush" not in repr(authentication)
+
+
+async def test_tokens_may_be_given_out_elsewhere(open_http, vendor):
+    """With an address of its own the token comes from there, and everything else from the base address."""
+    vendor.then(body=grant()).then()
+    http = open_http(f"{vendor.base_url}/desk", zoho(vendor, f"{vendor.base_url}/accounts"))
+    await http.get("/tickets")
+    assert [path for path, _ in paths(vendor)] == ["/accounts/oauth/token", "/desk/tickets"]
+
+
+async def test_an_error_inside_a_200_pauses_the_system(open_http, vendor):
+    """A token endpoint that refuses with 200 and an error is heard."""
+    vendor.then(body='{"error": "invalid_code"}')
+    with pytest.raises(PauseSystem, match="refuses the credentials"):
+        await open_http(vendor.base_url, zoho(vendor)).get("/a")
+
+
+async def test_too_many_tokens_is_no_wrong_credential(open_http, vendor):
+    """Being asked for too many tokens passes by itself, so it does not pause the system."""
+    vendor.then(body='{"error": "Access Denied", "error_description": "You have made too many requests continuously."}')
+    with pytest.raises(RetryLater):
+        await open_http(vendor.base_url, zoho(vendor)).get("/a")
+
+
+async def test_parameters_sign_every_request(open_http, vendor):
+    """Secrets that a vendor takes in the query alone stand behind the request's own parameters."""
+    vendor.then()
+    signed = ParameterAuthentication({"UserLogin": "syncd", "Password": SecretStr("p+w&d")})
+    await open_http(vendor.base_url, signed).get("/a", params={"x": 1})
+    assert vendor.asked[0].path == "/a?x=1&UserLogin=syncd&Password=p%2Bw%26d"
+    assert "p+w" not in repr(signed)
+
+
+def session(**more):
+    """Return an authentication by a session that a GET opens."""
+    signed = {"Authorization": SecretStr("user_token session-hush")}
+    return SessionAuthentication("/initSession", "session_token", headers=signed, **{"header": "Session-Token", **more})
+
+
+async def test_a_session_is_opened_once_and_carried(open_http, vendor):
+    """The first request opens a session, with its own headers alone; the next ones carry it."""
+    vendor.then(body='{"session_token": "s-1"}').then().then()
+    http = open_http(vendor.base_url, session(), secret_headers={"App-Token": SecretStr("app-hush")})
+    await http.get("/a")
+    await http.get("/b")
+    told = [
+        (one.method, one.path, one.headers.get("Authorization"), one.headers.get("Session-Token"))
+        for one in vendor.asked
+    ]
+    opening = ("GET", "/initSession", "user_token session-hush", None)
+    assert told == [opening, ("GET", "/a", None, "s-1"), ("GET", "/b", None, "s-1")]
+    assert {one.headers.get("App-Token") for one in vendor.asked} == {"app-hush"}
+
+
+async def test_a_session_can_be_opened_by_post_and_carried_in_the_query(open_http, vendor):
+    """Where a vendor wants it so, the credentials go as JSON and the session in a parameter."""
+    vendor.then(body='{"SessionID": "s-1"}').then()
+    form = {"UserLogin": "syncd", "Password": SecretStr("hush")}
+    signed = SessionAuthentication("/Session", "SessionID", form=form, parameter="SessionID")
+    await open_http(vendor.base_url, signed).get("/Ticket/1")
+    assert json.loads(vendor.asked[0].body) == {"UserLogin": "syncd", "Password": "hush"}
+    assert vendor.asked[1].path == "/Ticket/1?SessionID=s-1"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(401, '["ERROR_SESSION_TOKEN_INVALID","x"]'), (200, '{"Error": "AuthFail"}')]
+)
+async def test_a_session_that_is_over_is_opened_anew(open_http, vendor, status, body):
+    """On 401, and on a 200 that says the same, the session is opened again and the request repeated once."""
+    vendor.then(body='{"session_token": "s-1"}').then(status, body).then(body='{"session_token": "s-2"}').then(
+        body="[1]"
+    )
+    http = open_http(vendor.base_url, session(is_over=lambda response: b"AuthFail" in response.body))
+    assert (await http.get("/a")).json() == [1]
+    assert [one.headers.get("Session-Token") for one in vendor.asked] == [None, "s-1", None, "s-2"]
+
+
+async def test_a_session_that_is_refused_again_pauses_the_system(open_http, vendor):
+    """A new session that is as little good as the old one is for a person to look at, in a 200 too."""
+    for name in ("s-1", "s-2"):
+        vendor.then(body=f'{{"session_token": "{name}"}}').then(body='{"Error": "AuthFail"}')
+    http = open_http(vendor.base_url, session(is_over=lambda response: b"AuthFail" in response.body))
+    with pytest.raises(PauseSystem, match="refuses the credentials"):
+        await http.get("/a")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, '{"Error": {"ErrorCode": "AuthFail"}}'), (401, '["ERROR"]'), (400, "[]")]
+)
+async def test_no_session_no_system(open_http, vendor, status, body):
+    """Credentials that open no session pause the system, and the message holds none of them."""
+    vendor.then(status, body)
+    with pytest.raises(PauseSystem) as caught:
+        await open_http(vendor.base_url, session()).get("/a")
+    assert "hush" not in str(caught.value)

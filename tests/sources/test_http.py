@@ -1,6 +1,7 @@
 """The HTTP of adapters: what it sends, and what it makes of each answer."""
 
 import asyncio
+import contextlib
 import gzip
 import socket
 import ssl
@@ -500,3 +501,23 @@ async def test_closing_twice_is_harmless(http, vendor):
     await http.get("/")
     await http.close()
     await http.close()
+
+
+async def test_an_endless_body_is_given_up_at_the_cap(open_http, vendor):
+    """Of a body of 500 MB no more than the cap is read, whatever its length says."""
+    sent = 0
+
+    async def flood(request):
+        nonlocal sent
+        response = web.StreamResponse(headers={"Content-Length": str(500 * 1024 * 1024)})
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b" " * 65_536)
+                sent += 65_536
+        return response
+
+    vendor.then_do(flood)
+    with pytest.raises(UnexpectedAnswer, match="more than 1048576 bytes"):
+        await open_http(vendor.base_url, largest_body_bytes=1024 * 1024).get("/a")
+    assert sent < 50 * 1024 * 1024

@@ -35,4 +35,24 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 )
 def test_the_wait_that_is_asked_for(headers, seconds):
     """Seconds, dates and Unix seconds are read; nonsense is no wait; nobody silences us for more than a day."""
-    assert asked_wait_seconds(headers, NOW) == seconds
+    assert asked_wait_seconds(429, headers, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"X-RateLimit-Retry-After": "9"}, 9),
+        ({"X-RateLimit-Reset": str(int(NOW.timestamp()) + 20)}, 20),
+        ({"X-RateLimit-Reset": "2026-03-02T09:05Z"}, 300),
+        ({"X-RateLimit-Retry-After": "9", "X-RateLimit-Reset": "2026-03-02T09:05Z"}, 9),
+    ],
+)
+def test_the_words_of_single_vendors(headers, seconds):
+    """Help Scout names the wait in its own header; Front, Intercom and Jira name the instant at which a limit ends."""
+    assert asked_wait_seconds(429, headers, NOW) == seconds
+
+
+def test_a_limit_that_ends_is_no_wait_of_another_failure():
+    """Vendors send the end of their limit with every answer, so only 429 makes it a wait; Retry-After always is one."""
+    assert asked_wait_seconds(503, {"X-RateLimit-Reset": "2026-03-02T10:00Z"}, NOW) is None
+    assert asked_wait_seconds(503, {"Retry-After": "30", "X-RateLimit-Reset": "2026-03-02T10:00Z"}, NOW) == 30

@@ -138,6 +138,13 @@ class Record:
         """Return the objects of a list; it must be there, though it may be empty."""
         return records_in(self.raw(name), f"{self.where}: {name}")
 
+    def get_texts(self, name: str) -> list[str]:
+        """Return the texts of a list; it must be there, though it may be empty."""
+        value = self.raw(name)
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise self._wrong(name, "a list of texts")
+        return value
+
     def _there(self, name: str, value: T | None) -> T:
         if value is None:
             raise UnexpectedAnswer(f"{self.where} has no {name}")

@@ -65,6 +65,10 @@ class HelpdeskVendor(Vendor):
         """Answer 200 with an error inside."""
         self.helpdesk.faults.answer_error()
 
+    async def redirect_next(self, address: str) -> None:
+        """Answer with a redirect."""
+        self.helpdesk.faults.answer(302, b"", {"Location": address})
+
     async def hang_next(self) -> None:
         """Leave the next request without an answer."""
         self.helpdesk.faults.hang()

@@ -2,14 +2,13 @@
 
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any
 
 from pydantic import Field, SecretStr
 
 from syncd.model.communication import Channel, ThreadStatus
-from syncd.model.errors import InvalidTicketRef, TicketUnavailable, UnexpectedAnswer
+from syncd.model.errors import TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import (
     Attachment,
     Author,
@@ -27,7 +26,9 @@ from syncd.model.ticket import (
     Visibility,
 )
 from syncd.sources.adapter import Adapter, AdapterConfig, Capability, Connection, HeaderAuthentication, Response
-from syncd.sources.links import parse_ticket_link
+from syncd.sources.links import match_ticket_ref
+from syncd.sources.paging import Pages
+from syncd.sources.records import Record, record_of
 
 STATUSES = {
     "new": ThreadStatus.CREATED,
@@ -36,8 +37,11 @@ STATUSES = {
     "closed": ThreadStatus.CLOSED,
 }
 CHANNELS = {"email": Channel.EMAIL, "chat": Channel.CHAT, "phone": Channel.PHONE}
+FORMATS = {one.value: one for one in BodyFormat}
 AUTHORS = {"customer": AuthorKind.CUSTOMER, "agent": AuthorKind.AGENT, "system": AuthorKind.SYSTEM}
 TICKETS_PER_REQUEST = 50
+NUMBER = re.compile(r"#?(HD-[0-9]{1,9})")
+LINK = re.compile(r"/tickets/(HD-[0-9]{1,9})/?$")
 
 
 class InMemoryConfig(AdapterConfig):
@@ -62,18 +66,21 @@ class InMemory(Adapter[InMemoryConfig]):
 
     async def check(self) -> Identity:
         """Ask who we are."""
-        me = _value(await self.http.get("/api/me"))
-        return Identity(f"{me['account']} ({me['role']})")
+        me = _record(await self.http.get("/api/me"))
+        return Identity(f"{me.get_text('account')} ({me.get_text('role')})")
 
     async def resolve(self, ref: TicketRef) -> Ticket:
         """Find a ticket by a number like HD-1, or by a link like https://HOST/tickets/HD-1."""
-        text = ref.number or ""
-        if ref.link is not None:
-            text = parse_ticket_link(ref.link, self.options.base_url, self.link_hosts).path.rpartition("/tickets/")[2]
-        if not (match := re.fullmatch(r"#?(HD-[0-9]{1,9})/?", text.strip())):
-            raise InvalidTicketRef("the helpdesk's tickets are named like HD-1, or by a link that ends so")
-        found = _tickets(_value(await self.http.get("/api/tickets", params={"number": match[1]})))
-        first = found[0] if found else Unavailable(match[1], Unavailability.GONE)
+        name = match_ticket_ref(
+            ref,
+            number=NUMBER,
+            link=LINK,
+            base_url=self.options.base_url,
+            link_hosts=self.link_hosts,
+            hint="the helpdesk's tickets are named like HD-1, or by a link that ends so",
+        )[1]
+        found = _tickets(_record(await self.http.get("/api/tickets", params={"number": name})))
+        first = found[0] if found else Unavailable(name, Unavailability.GONE)
         if isinstance(first, Unavailable):
             raise TicketUnavailable(first)
         return first
@@ -83,43 +90,46 @@ class InMemory(Adapter[InMemoryConfig]):
         found: list[Ticket | Unavailable] = []
         for begin in range(0, len(ids), TICKETS_PER_REQUEST):
             some = ",".join(ids[begin : begin + TICKETS_PER_REQUEST])
-            found += _tickets(_value(await self.http.get("/api/tickets", params={"ids": some})))
+            found += _tickets(_record(await self.http.get("/api/tickets", params={"ids": some})))
         return found
 
     async def replies(self, ticket: Ticket, since: datetime | None) -> AsyncIterator[Reply]:
         """Read page by page; the helpdesk lists the oldest first, and takes `since` itself."""
         params = {"since": since.isoformat()} if since else {}
+        pages = Pages("the list of replies")
+        pages.turn_to("0")
         while True:
             response = await self.http.get(f"/api/tickets/{ticket.id}/replies", params=params, expect={403, 404})
             if unavailable := _unavailable(response, ticket.id):
                 raise TicketUnavailable(unavailable)
-            page = _value(response)
-            for item in page["replies"]:
+            page = _record(response)
+            for item in page.get_records("replies"):
                 yield _reply(item)
-            if page["next_page"] is None:
+            following = page.find_text("next_page")
+            if following is None:
                 return
-            if page["next_page"] == params.get("page", "0"):
-                raise UnexpectedAnswer(f"{response.path} names page {page['next_page']} as the one after itself")
-            params["page"] = page["next_page"]
+            pages.turn_to(following)
+            params["page"] = following
 
     async def changes(self, start: Cursor | datetime) -> AsyncIterator[ChangePage]:
         """Read the list of changes; the cursor is the number of the last change seen.
 
         A cursor's own change is asked for again: if it does not come, the list is not the one that we know.
         """
-        known = 0 if isinstance(start, datetime) else int(start)
+        known = 0 if isinstance(start, datetime) else _parse_cursor(start)
         params = {"since": start.isoformat()} if isinstance(start, datetime) else {"after": str(max(known - 1, 0))}
+        pages = Pages("the list of changes")
+        pages.turn_to(params.get("after", "0"))
         while True:
-            page = _value(await self.http.get("/api/changes", params=params))
-            changes = page["changes"]
-            if known and not any(change["seq"] == known for change in changes):
+            page = _record(await self.http.get("/api/changes", params=params))
+            changes = [(change.get_int("seq"), change) for change in page.get_records("changes")]
+            if known and not any(number == known for number, _ in changes):
                 raise UnexpectedAnswer(f"the list of changes does not hold change {known}, which it had")
-            yield _change_page(page, [change for change in changes if change["seq"] > known])
-            if not page["more"]:
+            yield _change_page(page, [change for number, change in changes if number > known])
+            if page.find_flag("more") is False:
                 return
-            if str(page["last"]) == params.get("after", "0"):
-                raise UnexpectedAnswer(f"the list of changes names page {page['last']} as the one after itself")
-            known, params = 0, {"after": str(page["last"])}
+            pages.turn_to(page.get_int("last"))
+            known, params = 0, {"after": str(page.get_int("last"))}
 
 
 class InMemoryPlain(InMemory):
@@ -133,16 +143,22 @@ class InMemoryPlain(InMemory):
         found: list[Ticket | Unavailable] = []
         for ticket_id in ids:
             response = await self.http.get(f"/api/tickets/{ticket_id}", expect={403, 404})
-            found.append(_unavailable(response, ticket_id) or _ticket(_value(response)))
+            found.append(_unavailable(response, ticket_id) or _ticket(_record(response)))
         return found
 
 
-def _value(response: Response) -> dict[str, Any]:
+def _parse_cursor(cursor: Cursor) -> int:
+    if not cursor.isdecimal():
+        raise UnexpectedAnswer("the stored cursor of this system was not made by this adapter")
+    return int(cursor)
+
+
+def _record(response: Response) -> Record:
     """Return the JSON object of an answer. An error with status 200 is a failure, not an empty answer."""
-    value = response.json()
-    if not isinstance(value, dict) or "error" in value:
+    record = record_of(response)
+    if "error" in record:
         raise UnexpectedAnswer(f"{response.path} answered {response.status} with an error inside")
-    return value
+    return record
 
 
 def _unavailable(response: Response, ticket_id: str) -> Unavailable | None:
@@ -150,58 +166,64 @@ def _unavailable(response: Response, ticket_id: str) -> Unavailable | None:
     return Unavailable(ticket_id, reasons[response.status]) if response.status in reasons else None
 
 
-def _tickets(value: Mapping[str, Any]) -> list[Ticket | Unavailable]:
+def _tickets(answer: Record) -> list[Ticket | Unavailable]:
     return [
-        *(_ticket(item) for item in value["tickets"]),
-        *(Unavailable(ticket_id, Unavailability.FORBIDDEN) for ticket_id in value["forbidden"]),
-        *(Unavailable(ticket_id, Unavailability.GONE) for ticket_id in value["missing"]),
+        *(_ticket(item) for item in answer.get_records("tickets")),
+        *(Unavailable(ticket_id, Unavailability.FORBIDDEN) for ticket_id in answer.get_texts("forbidden")),
+        *(Unavailable(ticket_id, Unavailability.GONE) for ticket_id in answer.get_texts("missing")),
     ]
 
 
-def _ticket(item: Mapping[str, Any]) -> Ticket | Unavailable:
-    if item["merged_into"]:
-        return Unavailable(item["id"], Unavailability.MERGED, item["merged_into"])
+def _ticket(item: Record) -> Ticket | Unavailable:
+    if merged_into := item.find_key("merged_into"):
+        return Unavailable(item.get_key("id"), Unavailability.MERGED, merged_into)
+    status = item.get_text("status")
     return Ticket(
-        id=item["id"],
-        number=item["number"],
-        link=item["link"],
-        subject=item["subject"],
-        vendor_status=item["status"],
-        status=STATUSES.get(item["status"]),
-        assignee=item["assignee"],
-        updated_at=datetime.fromisoformat(item["updated_at"]),
+        id=item.get_key("id"),
+        number=item.get_text("number"),
+        link=item.find_text("link"),
+        subject=item.find_text("subject"),
+        vendor_status=status,
+        status=STATUSES.get(status),
+        assignee=item.find_text("assignee"),
+        updated_at=item.find_instant("updated_at"),
     )
 
 
-def _reply(item: Mapping[str, Any]) -> Reply:
+def _reply(item: Record) -> Reply:
     """Return a reply. Only a plain `true` makes it public, and a redacted one is not for the customer any more."""
-    public = item["public"] is True and not item["redacted"]
+    public = item.is_true("public") and item.find_flag("redacted") is False
+    author, channel = item.get_record("author"), item.find_text("channel") or ""
     return Reply(
-        id=item["id"],
-        author=Author(AUTHORS.get(item["author"]["kind"], AuthorKind.UNKNOWN), item["author"]["name"]),
+        id=item.get_key("id"),
+        author=Author(AUTHORS.get(author.find_text("kind") or "", AuthorKind.UNKNOWN), author.find_text("name")),
         visibility=Visibility.PUBLIC if public else Visibility.INTERNAL,
-        body=Body(item["text"], BodyFormat(item["format"])),
-        created_at=datetime.fromisoformat(item["created_at"]),
-        edited_at=datetime.fromisoformat(item["edited_at"]) if item["edited_at"] else None,
-        channel=CHANNELS.get(item["channel"], Channel.OTHER),
-        vendor_channel=item["channel"],
-        attachments=tuple(Attachment(file["name"], file["size_bytes"]) for file in item["files"]),
-        first_message=item["first"],
+        body=Body(item.find_text("text") or "", FORMATS.get(item.find_text("format") or "", BodyFormat.TEXT)),
+        created_at=item.get_instant("created_at"),
+        edited_at=item.find_instant("edited_at"),
+        channel=CHANNELS.get(channel, Channel.OTHER),
+        vendor_channel=channel or None,
+        attachments=tuple(
+            Attachment(file.get_text("name"), file.find_int("size_bytes")) for file in item.get_records("files")
+        ),
+        first_message=item.is_true("first"),
     )
 
 
-def _change_page(page: Mapping[str, Any], changes: Sequence[Mapping[str, Any]]) -> ChangePage:
+def _change_page(page: Record, changes: Sequence[Record]) -> ChangePage:
     """Return a page; tickets of which a changed reply is not handed over are left to be asked for."""
-    cursor, ticket_ids = Cursor(str(page["last"])), tuple(dict.fromkeys(change["ticket_id"] for change in changes))
+    cursor = Cursor(str(page.get_int("last")))
+    touched = [(change.get_key("ticket_id"), change.find_key("reply_id")) for change in changes]
+    ticket_ids = tuple(dict.fromkeys(ticket_id for ticket_id, _ in touched))
     if "replies" not in page:
         return ChangePage(cursor, ticket_ids)
-    changed = {change["reply_id"] for change in changes} - {None}
+    changed = {reply_id for _, reply_id in touched} - {None}
     replies: defaultdict[str, list[Reply]] = defaultdict(list)
-    for item in page["replies"]:
-        if item["id"] in changed:
-            replies[item["ticket_id"]].append(_reply(item))
+    for item in page.get_records("replies"):
+        if item.get_key("id") in changed:
+            replies[item.get_key("ticket_id")].append(_reply(item))
     handed = {reply.id for some in replies.values() for reply in some}
-    untold = {change["ticket_id"] for change in changes if change["reply_id"] not in handed | {None}}
+    untold = {ticket_id for ticket_id, reply_id in touched if reply_id not in handed | {None}}
     return ChangePage(
         cursor=cursor,
         ticket_ids=ticket_ids,

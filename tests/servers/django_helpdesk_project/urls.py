@@ -1,0 +1,6 @@
+"""The addresses of the django-helpdesk for tests."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [path("admin/", admin.site.urls), path("", include("helpdesk.urls", namespace="helpdesk"))]

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from adapters._request_tracker_records import Transaction
 from syncd.model.errors import RetryLater, UnexpectedAnswer
 from syncd.sources.adapter import Http
+from syncd.sources.records import record_of
 
 API = "/REST/2.0"
 MOST_ROWS = 100
@@ -67,11 +68,12 @@ class Lists:
         if not isinstance(data, dict) or not isinstance(data.get("items"), list):
             raise UnexpectedAnswer(f"{API}/{path} answered no list")
         date = next((text for name, text in response.headers.items() if name.lower() == "date"), None)
+        record = record_of(response)
         return Page(
             rows=tuple(row for row in data["items"] if isinstance(row, dict)),
-            number=int(data.get("page") or number),
-            full_at=int(data.get("per_page") or MOST_ROWS),
-            total=data.get("total"),
+            number=record.find_int("page") or number,
+            full_at=record.find_int("per_page") or MOST_ROWS,
+            total=record.find_int("total"),
             has_next=bool(data.get("next_page")),
             answered_at=parse_http_date(date),
         )

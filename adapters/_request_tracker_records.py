@@ -10,6 +10,7 @@ from urllib.parse import quote
 from syncd.model.communication import Channel, ThreadStatus
 from syncd.model.errors import UnexpectedAnswer
 from syncd.model.ticket import Attachment, AuthorKind, Body, BodyFormat, Ticket
+from syncd.sources.records import Record
 
 STATUSES: Mapping[str, ThreadStatus] = {
     "new": ThreadStatus.CREATED,
@@ -72,10 +73,8 @@ class Transaction:
     def parse(cls, row: Mapping[str, Any]) -> "Transaction":
         """Return the transaction of a row; anything missing is an UnexpectedAnswer."""
         creator, created_at = row.get("Creator"), parse_time(row.get("Created"))
-        try:
-            key, kind, ticket = int(row["id"]), str(row["Type"]), str(int(row["ObjectId"]))
-        except (KeyError, TypeError, ValueError):
-            raise UnexpectedAnswer("Request Tracker listed a transaction without id, Type or ObjectId") from None
+        record = Record(row, "a transaction")
+        key, kind, ticket = record.get_int("id"), record.get_text("Type"), str(record.get_int("ObjectId"))
         if created_at is None or not isinstance(creator, dict):
             raise UnexpectedAnswer(f"Request Tracker listed transaction {key} without Created or Creator")
         login = str(creator.get("Name") or creator.get("id") or "")
@@ -97,10 +96,8 @@ class Part:
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> "Part":
         """Return the part of a row; an id that is missing is an UnexpectedAnswer."""
-        try:
-            key, transaction = int(row["id"]), int(row["TransactionId"])
-        except (KeyError, TypeError, ValueError):
-            raise UnexpectedAnswer("Request Tracker listed an attachment without id or TransactionId") from None
+        record = Record(row, "an attachment")
+        key, transaction = record.get_int("id"), record.get_int("TransactionId")
         kind, name, subject, headers = (
             str(row.get(field) or "") for field in ("ContentType", "Filename", "Subject", "Headers")
         )

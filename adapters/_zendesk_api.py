@@ -6,7 +6,7 @@ https://developer.zendesk.com/documentation/ticketing/managing-tickets/using-the
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from adapters._zendesk_records import Json
+from adapters._zendesk_records import Json, check_ids
 from syncd.model.errors import PauseSystem, RetryLater, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import Unavailability, Unavailable
 from syncd.sources.adapter import Http, Refused, Response
@@ -47,6 +47,7 @@ class ZendeskApi:
         """
         response = await self.get(f"/api/v2/tickets/{ticket_id}", expect={403, 404})
         ticket: Json = answer_of(_available(response, ticket_id), "ticket", dict)["ticket"]
+        check_ids(ticket, response.path)
         return ticket
 
     async def show_many(self, what: str, ids: Iterable[int]) -> list[Json]:
@@ -142,6 +143,8 @@ def answer_of(response: Response, key: str, kind: type = list) -> Json:
     value = response.json()
     if not isinstance(value, dict) or not isinstance(value.get(key), kind) or value.get("error"):
         raise UnexpectedAnswer(f"{response.path} answered {response.status} without {key}")
+    for row in value[key] if kind is list else ():
+        check_ids(row, f"{response.path}: {key}")
     return value
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from syncd.model.communication import Channel, ThreadStatus
 from syncd.model.errors import UnexpectedAnswer
 from syncd.model.ticket import Attachment, Author, AuthorKind, Body, BodyFormat, Reply, Visibility
+from syncd.sources.records import Record
 
 Json = dict[str, Any]
 
@@ -36,6 +37,7 @@ CHANNELS |= dict.fromkeys(("33", "34", "35", "44", "45", "46"), Channel.PHONE)
 CHANNELS |= dict.fromkeys(("chat", "29", "chat_transcript", "native_messaging", "whatsapp", "line"), Channel.CHAT)
 CHANNELS |= dict.fromkeys(("instagram_dm", "apple", "twitter_dm", "26", "facebook_message", "41"), Channel.CHAT)
 
+PERSONS = ("author_id", "requester_id", "assignee_id")
 COMMENTS = frozenset({"Comment", "VoiceComment"})
 
 
@@ -83,6 +85,18 @@ class Event:
 NOBODY = Person(AuthorKind.UNKNOWN, None)
 
 
+def check_ids(row: Any, where: str) -> None:
+    """Refuse a row that is no object, has no id, or names a person by anything but a number.
+
+    Raises:
+        UnexpectedAnswer: one of these.
+    """
+    record = Record(row, where)
+    record.get_int("id")
+    for name in PERSONS:
+        record.find_int(name)
+
+
 def parse_ticket(raw: Json) -> SeenTicket:
     """Return a ticket as `/tickets`, `show_many` and the export have it."""
     ticket_id, status = raw.get("id"), str(raw.get("status") or "").lower()
@@ -92,35 +106,37 @@ def parse_ticket(raw: Json) -> SeenTicket:
     wiped = status == "deleted" and raw.get("subject") == "SCRUBBED"
     return SeenTicket(
         id=str(ticket_id),
-        subject=None if wiped else raw.get("subject"),
+        subject=None if wiped else Record(raw, "a ticket").find_text("subject"),
         status=status,
         requester_id=raw.get("requester_id"),
         assignee_id=raw.get("assignee_id"),
         channel=_via(raw.get("via"))[0],
         updated_at=parse_instant(raw["updated_at"]) if raw.get("updated_at") else None,
-        exported_at=int(raw.get("generated_timestamp") or 0),
+        exported_at=Record(raw, "a ticket").find_int("generated_timestamp") or 0,
     )
 
 
-def parse_person(raw: Json) -> Person:
+def parse_person(user: Record) -> Person:
     """Return a user. A role that is not known makes an author unknown, not a customer."""
-    return Person(KINDS.get(str(raw.get("role")), AuthorKind.UNKNOWN), raw.get("name") or None)
+    return Person(KINDS.get(str(user.raw("role")), AuthorKind.UNKNOWN), user.find_text("name"))
 
 
 def parse_event(raw: Json) -> Event:
     """Return an event of `incremental/ticket_events` with its comments, if they were asked for and are whole."""
-    ticket_id, timestamp = raw.get("ticket_id"), raw.get("timestamp")
-    if not isinstance(ticket_id, int) or not isinstance(timestamp, int):
-        raise UnexpectedAnswer("Zendesk answered an event without ticket_id or timestamp")
-    children = [child for child in raw.get("child_events") or () if isinstance(child, dict)]
-    spoken = [child for child in children if {child.get("type"), child.get("event_type")} & COMMENTS]
+    record = Record(raw, "an event")
+    ticket_id, timestamp = record.get_int("ticket_id"), record.get_epoch("timestamp")
+    record.find_records("child_events")
+    children: list[Json] = raw.get("child_events") or []
+    spoken = [child for child in children if {str(child.get("type")), str(child.get("event_type"))} & COMMENTS]
     comments = tuple({"created_at": raw.get("created_at"), **child} for child in spoken if _is_whole(child))
+    for comment in comments:
+        check_ids(comment, "a comment of an event")
     # A comment that was made private or redacted keeps its id: only the ticket's own comments show it.
     altered = any(word in str(child.get("event_type")) for child in children for word in ("Privacy", "Redact"))
     changes = [child["status"] for child in children if isinstance(child.get("status"), str)]
     return Event(
         ticket_id=str(ticket_id),
-        happened_at=datetime.fromtimestamp(timestamp, UTC),
+        happened_at=timestamp,
         comments=comments,
         opening=any(child.get("event_type") == "Create" for child in children),
         status=changes[-1].lower() if changes else None,
@@ -135,14 +151,15 @@ def parse_reply(raw: Json, ticket: SeenTicket | None, people: Mapping[int, Perso
     """
     word, relation = _via(raw.get("via"))
     author = _author(raw.get("author_id"), word, ticket, people)
-    html = raw.get("html_body")
-    voice = "VoiceComment" in {raw.get("type"), raw.get("event_type")}
+    record = Record(raw, "a comment")
+    html = record.find_text("html_body")
+    voice = "VoiceComment" in (raw.get("type"), raw.get("event_type"))
     channel = _channel(word, relation, ticket.channel if ticket else "", by_agent=author.kind is AuthorKind.AGENT)
     return Reply(
         id=str(raw["id"]),
         author=author,
         visibility=Visibility.PUBLIC if raw.get("public") is True else Visibility.INTERNAL,
-        body=Body(html, BodyFormat.HTML) if html else Body(str(raw.get("body") or ""), BodyFormat.MARKDOWN),
+        body=Body(html, BodyFormat.HTML) if html else Body(record.find_text("body") or "", BodyFormat.MARKDOWN),
         created_at=parse_instant(raw.get("created_at")),
         channel=Channel.PHONE if voice else channel,
         vendor_channel=word or None,
@@ -152,7 +169,7 @@ def parse_reply(raw: Json, ticket: SeenTicket | None, people: Mapping[int, Perso
 
 def _is_whole(child: Json) -> bool:
     """Tell whether a comment is there itself; without the side-load there are only flags about it."""
-    return isinstance(child.get("id"), int) and ("html_body" in child or "body" in child)
+    return type(child.get("id")) is int and ("html_body" in child or "body" in child)
 
 
 def parse_instant(text: Any) -> datetime:
@@ -199,7 +216,8 @@ def _channel(word: str, relation: str, ticket_word: str, *, by_agent: bool) -> C
 
 def _attachments(value: Any) -> tuple[Attachment, ...]:
     """Return the files of a comment; those inside its text are not listed, malware is named without its link."""
-    files = [raw for raw in value or () if isinstance(raw, dict) and not raw.get("deleted") and not raw.get("inline")]
+    listed = value if isinstance(value, list) else []
+    files = [raw for raw in listed if isinstance(raw, dict) and not raw.get("deleted") and not raw.get("inline")]
     return tuple(
         Attachment(
             name=str(raw.get("file_name") or "attachment"),

@@ -41,6 +41,7 @@ from syncd.model.ticket import (
 )
 from syncd.sources.adapter import Adapter, AdapterConfig, Capability, Connection, HeaderAuthentication, Http, Refused
 from syncd.sources.links import parse_ticket_link
+from syncd.sources.records import Record
 
 
 class RequestTrackerConfig(AdapterConfig):
@@ -283,7 +284,8 @@ class RequestTracker(Adapter[RequestTrackerConfig]):
             wanted = {part.id for part in batch}
             params: Params = [only("id", sorted(wanted)), ("fields", "Content")]
             async for row in self._lists.whole(f"ticket/{ticket.id}/attachments", params):
-                if (key := int(row.get("id") or 0)) in wanted and isinstance(row.get("Content"), str):
+                key = Record(row, "an attachment").get_int("id")
+                if key in wanted and isinstance(row.get("Content"), str):
                     texts[key] = row["Content"]
             for key in sorted(wanted - texts.keys()):
                 single = await self._lists.find(f"attachment/{key}")

@@ -41,6 +41,7 @@ from syncd.sources.adapter import (
     TokenAuthentication,
 )
 from syncd.sources.links import parse_ticket_link
+from syncd.sources.records import Record, records_in
 
 
 class ZendeskConfig(AdapterConfig):
@@ -207,7 +208,9 @@ class Zendesk(Adapter[ZendeskConfig]):
         after, more, first = None, True, True
         while more:
             answer, after = await self._api.comments(seen.id, after, newest_first=since is not None)
-            people = {raw["id"]: parse_person(raw) for raw in answer.get("users") or ()}
+            people = {
+                user.get_int("id"): parse_person(user) for user in Record(answer, "the comments").find_records("users")
+            }
             people |= await self._meet({raw.get("author_id") for raw in answer["comments"]} - people.keys())
             replies = [parse_reply(raw, seen, people) for raw in answer["comments"]]
             more = after is not None
@@ -291,7 +294,8 @@ class Zendesk(Adapter[ZendeskConfig]):
         """Return these users. Only the unknown are looked up, and who is not found is remembered as nobody."""
         wanted = {user_id for user_id in user_ids if user_id is not None and user_id != SYSTEM_ID}
         known = {user_id: self._people[user_id] for user_id in wanted & self._people.keys()}
-        found = {raw["id"]: parse_person(raw) for raw in await self._api.show_many("users", wanted - known.keys())}
+        users = records_in(await self._api.show_many("users", wanted - known.keys()), "the users")
+        found = {user.get_int("id"): parse_person(user) for user in users}
         met = {user_id: found.get(user_id, NOBODY) for user_id in wanted - known.keys()}
         self._people |= met
         return known | met

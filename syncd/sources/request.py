@@ -35,10 +35,10 @@ class Request:
         return replace(self, body=urlencode(form).encode("ascii"), headers={"Content-Type": kind, **self.headers})
 
     def with_params(self, more: Mapping[str, str]) -> "Request":
-        """Return the request with these parameters behind its own."""
+        """Return the request with these parameters behind its own, in the place of any others of their names."""
         own = self.params or ()
-        pairs = list(own.items()) if isinstance(own, Mapping) else list(own)
-        return replace(self, params=[*pairs, *more.items()])
+        pairs = own.items() if isinstance(own, Mapping) else own
+        return replace(self, params=[*(pair for pair in pairs if pair[0] not in more), *more.items()])
 
     def with_header(self, name: str, value: str) -> "Request":
         """Return the request with this header in the place of any other of the name."""

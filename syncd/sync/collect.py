@@ -18,13 +18,19 @@ from syncd.store.database import Connection, Database
 from syncd.sync.adaptive import next_due_at
 from syncd.sync.intake import Reading, clean_ticket, distinct, read_for_link
 
+FEED_FAILURES = 3
+
 OVERLAP = timedelta(minutes=15)
 """How far before the newest reply known a reading begins, so that what was committed late is not missed."""
 
 
 @dataclass(slots=True)
 class System:
-    """One system at work: its policy, its adapter, and whether a change feed stands for its tickets."""
+    """One system at work: its policy, its adapter, and whether a change feed stands for its tickets.
+
+    `feed_failures` counts how often in a row the feed made no sense; after FEED_FAILURES it stands for nothing, and
+    tickets are asked for one by one until it does again.
+    """
 
     policy: SystemPolicy
     adapter: Adapter[Any]
@@ -32,11 +38,17 @@ class System:
     clock: Clock
     has_feed: bool
     unmapped: set[str] = field(default_factory=set)
+    feed_failures: int = 0
 
     @property
     def name(self) -> str:
         """Return the system's name."""
         return self.policy.name
+
+    @property
+    def feed_stands(self) -> bool:
+        """Say whether the feed tells of every change of a ticket, so that the ticket itself need not be asked."""
+        return self.has_feed and self.feed_failures < FEED_FAILURES
 
 
 async def read_replies(system: System, ticket: Ticket, since: datetime | None) -> list[Reply]:
@@ -130,7 +142,7 @@ async def plan(
 
 
 def _next_due(system: System, ticket: Ticket, ticket_links: Sequence[Link], told: Sequence[Reply]) -> datetime | None:
-    if system.has_feed:
+    if system.feed_stands:
         return None
     instants = [reply.created_at for reply in told] + [link.active_at for link in ticket_links if link.active_at]
     active_at = max([*instants, *([ticket.updated_at] if ticket.updated_at else [])], default=None)

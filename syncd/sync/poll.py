@@ -19,9 +19,9 @@ from syncd.model.errors import PauseSystem, RetryLater, StoreError, TicketUnavai
 from syncd.model.link import Link, LinkState
 from syncd.model.policy import StatusNotes
 from syncd.model.ticket import ChangePage, Cursor, Ticket, Unavailable
-from syncd.store import links, notes, replies, restored, standing
+from syncd.store import link_changes, links, notes, replies, restored, standing
 from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER
-from syncd.sync.collect import System, collect, plan, store_page_for_links
+from syncd.sync.collect import FEED_FAILURES, System, collect, plan, store_page_for_links
 from syncd.sync.resolving import postpone, read_tickets, resolve_link, resolve_links, suspend, warn_unmapped
 
 DUE_AT_ONCE = 20
@@ -65,15 +65,29 @@ async def sweep(system: System, first: Sequence[int] = ()) -> Sweep:
     if system.has_feed:
         try:
             await _read_feed(system, done)
+            system.feed_failures = 0
         except (RetryLater, PauseSystem, StoreError):
             raise
         except Exception as error:  # noqa: BLE001 - a broken feed must not keep tickets from being read one by one
             feed_failure = error
+            await _do_without_feed(system)
     await _collect_due(system, done)
     await make_notes(system, done)
     if feed_failure is not None:
         raise RetryLater(f"the change feed failed: {type(feed_failure).__name__}: {_told(feed_failure)}")
     return done
+
+
+async def _do_without_feed(system: System) -> None:
+    """Count a failure of the feed; when it has failed too often, ask for the tickets that it stood for."""
+    system.feed_failures += 1
+    if system.feed_failures == FEED_FAILURES:
+        now = system.clock.now()
+        closed_after = now - timedelta(days=system.policy.closed_watch_days)
+        due = await system.database.write(lambda c: link_changes.ensure_due(c, system.name, closed_after, now))
+        logger.bind(system=system.name, links=due).warning(
+            "the change feed makes no sense; tickets are read one by one"
+        )
 
 
 async def _collect_first(system: System, first: Sequence[int], done: Sweep) -> None:

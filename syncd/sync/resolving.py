@@ -21,6 +21,7 @@ CAUSES = {
     Unavailability.MERGED: Cause.TICKET_MERGED,
 }
 AT_ONCE = 100
+ALL_FAIL_AFTER = 3
 
 
 async def resolve_links(system: System, until: float) -> tuple[int, bool]:
@@ -149,13 +150,41 @@ async def postpone(system: System, link: Link, error: Exception) -> None:
 
 
 async def read_tickets(system: System, ticket_ids: Sequence[str]) -> dict[str, Ticket | Unavailable]:
-    """Return the state of tickets by id.
+    """Return the state of tickets by id; one whose answer makes no sense is missing, and costs no other its own.
 
     Raises:
         RetryLater, PauseSystem: none can be read now.
     """
     told: dict[str, Ticket | Unavailable] = {}
     for start in range(0, len(ticket_ids), AT_ONCE):
-        for one in await system.adapter.tickets(list(ticket_ids[start : start + AT_ONCE])):
+        for one in await _read_some(system, list(ticket_ids[start : start + AT_ONCE])):
             told[one.id if isinstance(one, Ticket) else one.ticket_id] = one
+    return told
+
+
+async def _read_some(system: System, ticket_ids: list[str]) -> list[Ticket | Unavailable]:
+    """Return the state of tickets read at once, or one by one if that failed: one of them may have spoilt it.
+
+    Raises:
+        Exception: what the first ones failed with, where none of them could be read: then it is not about one ticket.
+    """
+    try:
+        return await system.adapter.tickets(ticket_ids)
+    except (RetryLater, PauseSystem):
+        raise
+    except Exception as error:
+        if len(ticket_ids) == 1:
+            raise
+        bound = logger.bind(system=system.name, tickets=len(ticket_ids), failure=type(error).__name__)
+        bound.warning("tickets could not be read at once, so they are read one by one")
+    told: list[Ticket | Unavailable] = []
+    for place, ticket_id in enumerate(ticket_ids, start=1):
+        try:
+            told += await system.adapter.tickets([ticket_id])
+        except (RetryLater, PauseSystem):
+            raise
+        except Exception as error:
+            if place >= ALL_FAIL_AFTER and not told:
+                raise
+            logger.bind(system=system.name, failure=type(error).__name__).warning("ticket could not be read")
     return told

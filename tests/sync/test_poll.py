@@ -33,6 +33,30 @@ async def test_a_customers_reply_arrives_once_with_all_its_fields(world) -> None
     assert await world.states() == {"delivered": 1}
 
 
+async def test_a_record_that_spoils_the_feed_stops_no_other_ticket(world) -> None:
+    """Where one ticket's record makes no sense, in the feed and in bulk, the others go on; mended, it goes on too."""
+    odd, fine = world.ticket("Odd", "text"), world.ticket("Fine", "text")
+    await world.begin()
+    for ticket in (odd, fine):
+        await world.link(ticket)
+    await world.sync()
+    odd.status = ["not", "a", "text"]
+    for ticket in (odd, fine):
+        world.helpdesk.customer_reply(ticket.id, f"about {ticket.subject}")
+    for _ in range(4):
+        await world.sync()
+        await world.pass_time(170)
+    assert world.sent() == ["about Fine"]
+    world.helpdesk.customer_reply(fine.id, "still there?")
+    await world.pass_time(170)
+    await world.sync()
+    assert world.sent() == ["about Fine", "still there?"]
+    odd.status = "open"
+    await world.pass_time(170)
+    await world.sync()
+    assert world.sent() == ["about Fine", "still there?", "about Odd"]
+
+
 async def test_replies_of_a_thread_arrive_in_order(world) -> None:
     """Ten replies of one ticket, in one sweep, arrive in the order in which they were written."""
     ticket = world.ticket("Order", "first")

@@ -1,27 +1,10 @@
 """A Request Tracker for the tests beside this file, and adapters signed in to it."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
 from adapters.request_tracker import RequestTracker, RequestTrackerConfig
 from syncd.sources.http import VendorHttp
-
-
-def _load(name):
-    """Load a module beside this file by its path: tests are no package here."""
-    if f"request_tracker_{name}" not in sys.modules:
-        path = Path(__file__).with_name(f"{name}.py")
-        spec = importlib.util.spec_from_file_location(f"request_tracker_{name}", path)
-        sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[spec.name])
-    return sys.modules[f"request_tracker_{name}"]
-
-
-_load("query")
-RequestTrackerStandIn = _load("stand_in").RequestTrackerStandIn
+from tests.adapters.request_tracker.stand_in import RequestTrackerStandIn
 
 
 @pytest.fixture

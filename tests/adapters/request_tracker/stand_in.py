@@ -13,7 +13,8 @@ from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
-from request_tracker_query import BadQuery, by_json, by_sql
+
+from tests.adapters.request_tracker.query import BadQuery, by_json, by_sql
 
 INTERNAL = "http://rt.internal.test"
 PARAMETERS = {"query", "fields", "fields[Creator]", "fields[Owner]", "orderby", "order", "per_page", "page"}

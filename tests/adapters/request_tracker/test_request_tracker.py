@@ -1,11 +1,11 @@
 """Signing in and naming tickets, against a stand-in with the traps of the real one; each test names its trap."""
 
 import pytest
-from request_tracker_query import by_json, by_sql
 
 from syncd.model.errors import InvalidTicketRef, PauseSystem
 from syncd.model.ticket import TicketRef
 from syncd.sources.http import VendorHttp
+from tests.adapters.request_tracker.query import by_json, by_sql
 
 
 async def counted(adapter, work):

@@ -1,24 +1,16 @@
 """An account of Zendesk for the tests beside this file, and adapters signed in to it."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
 from adapters.zendesk import Zendesk, ZendeskConfig
 from syncd.sources.http import VendorHttp
-
-# Tests are no package here, so the stand-in beside this file is loaded by its path.
-_SPEC = importlib.util.spec_from_file_location("zendesk_stand_in", Path(__file__).with_name("stand_in.py"))
-stand_in = sys.modules.setdefault(_SPEC.name, importlib.util.module_from_spec(_SPEC))
-_SPEC.loader.exec_module(stand_in)
+from tests.adapters.zendesk.stand_in import ZendeskStandIn
 
 
 @pytest.fixture
 async def zendesk(clock):
     """A running account."""
-    async with stand_in.ZendeskStandIn(clock) as account:
+    async with ZendeskStandIn(clock) as account:
         yield account
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from syncd.console.check_ticket import check_ticket
 from syncd.console.context import invocation_of, quiet_log
 from syncd.console.findings import (
     Finding,
@@ -17,7 +18,7 @@ from syncd.console.findings import (
 from syncd.console.output import Shown, counted, print_json, say
 from syncd.delivery.api import KeyState
 from syncd.model.clock import Clock
-from syncd.model.errors import PauseSystem, StoreError, SyncdError
+from syncd.model.errors import PauseSystem, StoreError, SyncdError, UsageError
 from syncd.model.health import ApiState, SystemState
 from syncd.service.settings import ApiSettings, Settings, SystemSettings
 from syncd.service.wiring import open_api, open_system
@@ -31,16 +32,28 @@ ANSWER_SECONDS = 45.0
 
 def check(
     ctx: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, with every finding.")] = False,
+    system: Annotated[str | None, typer.Option("--system", help="With --ticket: the system that it is of.")] = None,
+    ticket: Annotated[
+        str | None, typer.Option("--ticket", help="Show field by field what becomes of this ticket (number or link).")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object with every finding; with --ticket, one array of fields.")
+    ] = False,
 ) -> None:
     """Check settings, database, every system and every api; read-only.
 
-    Every system is asked who we are and what we may see, every api whether its key is good. Exit code 1 if anything
-    is not good, 2 if the settings cannot be used.
+    Every system is asked who we are and what we may see, every api whether its key is good. With --ticket, one ticket
+    of a system is read and shown field by field, with its replies: so a mapping of the rest adapter is written by
+    trial. Exit code 1 if anything is not good, 2 if the settings cannot be used.
     """
     quiet_log()
     invocation = invocation_of(ctx)
     settings = invocation.load_settings()
+    if ticket is not None:
+        check_ticket(settings, invocation.clock, system, ticket, as_json=json)
+        return
+    if system is not None:
+        raise UsageError("--system goes with --ticket; without both, everything is checked")
     findings = asyncio.run(find_all(settings, invocation.clock))
     worst = _worst(findings)
     if json:

@@ -52,15 +52,20 @@ def high_water_path(settings: Settings) -> Path:
     return settings.state_directory / f"{name}.high-water"
 
 
-def open_system(name: str, settings: SystemSettings, database: Database, clock: Clock) -> tuple[System, OpenedAdapter]:
-    """Return a system that can be read, with the connection to be closed after it."""
-    opened = open_adapter(
+def open_adapter_of(settings: SystemSettings, clock: Clock) -> OpenedAdapter:
+    """Return the adapter of a system, with the connection to be closed after it."""
+    return open_adapter(
         settings.adapter_class,
         settings.options,
         clock=clock,
         requests_per_minute=settings.requests_per_minute,
         link_hosts=settings.link_hosts,
     )
+
+
+def open_system(name: str, settings: SystemSettings, database: Database, clock: Clock) -> tuple[System, OpenedAdapter]:
+    """Return a system that can be read, with the connection to be closed after it."""
+    opened = open_adapter_of(settings, clock)
     has_feed = Capability.CHANGE_FEED in settings.adapter_class.capabilities
     return System(settings.policy(name), opened.adapter, database, clock, has_feed), opened
 

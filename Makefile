@@ -1,6 +1,7 @@
 # make demo    everything at work against stand-ins on this machine, with a proof at the end
 # make test    every test; what needs a server that is not there is skipped, and says so
 # make lint    format, lint, types and layers, as CI has them
+# make docs    the tables of adapters in the pages anew from the code
 # make lock    requirements.lock anew from pyproject.toml (needs uv, which nothing else does)
 # make clean   remove the virtual environment and what the tools have cached
 #
@@ -18,7 +19,7 @@ PYTHON ?= $(shell for one in python3 python3.14 python3.13 python3.12 python3.11
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint docs lock clean
 .DEFAULT_GOAL := test
 
 demo: $(STAMP)
@@ -32,6 +33,9 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(STAMP)
+	$(BIN)/python -m tests.docs.adapter_table
 
 lock:
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

@@ -11,7 +11,6 @@ from syncd.console.links_import import COLUMNS, read_import
 from syncd.console.main import COMMANDS
 from syncd.model.policy import Mode
 from syncd.service.settings import load_settings
-from syncd.sources.registry import adapter_names, load_adapter
 from syncd.testing.balance import Balance
 
 ROOT = Path(__file__).parents[2]
@@ -45,19 +44,6 @@ def test_it_is_short():
 def test_the_commands_are_the_program_s():
     """The table has every command, in the order and with the words of `syncd --help`, and no other."""
     assert table("Commands") == [[name, text] for name, (_, text) in COMMANDS.items()]
-
-
-def test_the_systems_are_the_registry_s():
-    """Every installed adapter of a real system is in the table, with its title, what it can, and its page."""
-    real = [name for name in adapter_names() if not load_adapter(name).__module__.startswith("syncd.testing")]
-    rows = table("Supported systems")
-    assert [row[0] for row in rows] == sorted(real)
-    for name, title, can, link in rows:
-        adapter = load_adapter(name)
-        assert title == adapter.title
-        assert can == ", ".join(sorted(one.value.replace("_", " ") for one in adapter.capabilities))
-        assert link == f"[docs/adapters/{name}.md](docs/adapters/{name}.md)"
-        assert (ROOT / "docs" / "adapters" / f"{name}.md").is_file()
 
 
 def test_the_demo_proves_in_these_words(capsys: pytest.CaptureFixture[str]):

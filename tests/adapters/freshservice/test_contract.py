@@ -1,0 +1,18 @@
+"""The adapter of Freshservice passes the suite that every adapter passes."""
+
+import pytest
+
+from adapters.freshservice import Freshservice
+from syncd.testing.adapter_contract import AdapterContract
+from tests.adapters.freshdesk.vendor import FreshVendor
+
+
+class TestFreshservice(AdapterContract):
+    """The suite."""
+
+    adapter = Freshservice
+
+    @pytest.fixture
+    def vendor(self, freshservice):
+        """The account as a vendor."""
+        return FreshVendor(freshservice)

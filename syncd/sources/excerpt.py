@@ -7,7 +7,10 @@ import orjson
 
 LONGEST_EXCERPT = 160
 _LARGEST_BODY = 16_384
-_FIELDS = ("message", "error_description", "detail", "description", "title", "error", "errors", "errorMessages")
+_FIELDS = (
+    *("message", "error_description", "detail", "description", "title", "error", "errors", "errorMessages"),
+    *("errorMessage", "error_human", "msg", "_error", "Error", "ErrorMessage"),
+)
 
 
 def error_excerpt(body: bytes, secrets: Collection[str] = ()) -> str:

@@ -279,6 +279,19 @@ async def test_a_session_that_is_over_is_opened_anew(open_http, vendor, status, 
     assert [one.headers.get("Session-Token") for one in vendor.asked] == [None, "s-1", None, "s-2"]
 
 
+async def test_a_session_in_the_query_is_opened_anew(open_http, vendor):
+    """A session that is carried in a parameter and has ended is replaced there, too."""
+    vendor.then(body='{"SessionID": "s-1"}').then(401).then(body='{"SessionID": "s-2"}').then()
+    signed = SessionAuthentication("/Session", "SessionID", form={"UserLogin": "syncd"}, parameter="SessionID")
+    await open_http(vendor.base_url, signed).get("/Ticket/1")
+    assert [one.path for one in vendor.asked] == [
+        "/Session",
+        "/Ticket/1?SessionID=s-1",
+        "/Session",
+        "/Ticket/1?SessionID=s-2",
+    ]
+
+
 async def test_a_session_that_is_refused_again_pauses_the_system(open_http, vendor):
     """A new session that is as little good as the old one is for a person to look at, in a 200 too."""
     for name in ("s-1", "s-2"):

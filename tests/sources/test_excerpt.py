@@ -13,6 +13,11 @@ from syncd.sources.excerpt import error_excerpt
         (b'{"error": {"title": "Not allowed"}}', "Not allowed"),
         (b'{"errors": [{"detail": "first"}, {"detail": "second"}]}', "first"),
         (b'["bad"]', "bad"),
+        (
+            b'{"Error": {"ErrorCode": "SessionCreate.AuthFail", "ErrorMessage": "Session limit reached"}}',
+            "Session limit reached",
+        ),
+        (b'{"error": {"msg": "No such ticket"}}', "No such ticket"),
         (b'{"message": "  two\\n\\u0007 words "}', "two words"),
         (b'{"message": ["nested"]}', "nested"),
         (b'{"text": "private"}', ""),

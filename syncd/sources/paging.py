@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from syncd.model.errors import UnexpectedAnswer
 
-_LINK = re.compile(r"<([^<>]*)>([^<]*)")
+_LINK = re.compile(r"<([^<]*?)>(?=\s*(?:[;,]|$))([^<]*)")  # some vendors leave a bare > in the address
 _RELATION = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
 
 

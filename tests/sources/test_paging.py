@@ -21,6 +21,7 @@ def test_a_page_that_was_read_is_no_next_page():
         ('<https://x.test/t?page=2>;rel="next"', "https://x.test/t?page=2"),
         ("<https://x.test/t?a=1,2>; rel=next", "https://x.test/t?a=1,2"),
         ('<https://x.test/1>; rel="first", <https://x.test/3>; title="a, b"; rel="last next"', "https://x.test/3"),
+        ('<https://x.test/t?q=a>=1&o=2>;rel="next",<https://x.test/9>;rel="last"', "https://x.test/t?q=a>=1&o=2"),
         ('<https://x.test/1>; rel="prev"', None),
         ('<https://x.test/1>; rel="nextish"', None),
         ("nonsense", None),

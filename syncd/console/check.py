@@ -22,7 +22,7 @@ from syncd.model.errors import PauseSystem, StoreError, SyncdError, UsageError
 from syncd.model.health import ApiState, SystemState
 from syncd.service.settings import ApiSettings, Settings, SystemSettings
 from syncd.service.wiring import open_api, open_system
-from syncd.sources.adapter import Adapter, Refused
+from syncd.sources.adapter import Capability, Refused
 from syncd.store import health
 from syncd.store.database import Database, open_database
 
@@ -142,8 +142,14 @@ async def _check_system(
     system, opened = open_system(name, settings, database, clock)
     async with opened:
         identity = await system.adapter.check()
-        lacking = settings.adapter_class.capabilities - await system.adapter.available()
-    said = "; ".join([f"signed in as {identity.account}", *identity.notes, _capabilities(system.adapter, lacking)])
+        lacking = system.adapter.described(settings.options) - await system.adapter.available()
+    said = "; ".join(
+        [
+            f"signed in as {identity.account}",
+            *identity.notes,
+            _capabilities(system.adapter.described(settings.options) - lacking),
+        ]
+    )
     findings = [Finding(about, Verdict.GOOD, said)]
     findings += [Finding(about, Verdict.WARNING, warning) for warning in identity.warnings]
     if lacking:
@@ -159,8 +165,8 @@ async def _check_system(
     return findings
 
 
-def _capabilities(adapter: Adapter[Any], lacking: frozenset[Any]) -> str:
-    there = sorted(capability.replace("_", " ") for capability in type(adapter).capabilities - lacking)
+def _capabilities(available: frozenset[Capability]) -> str:
+    there = sorted(capability.replace("_", " ") for capability in available)
     return f"has {', '.join(there)}" if there else "tickets are read one by one"
 
 

@@ -217,6 +217,11 @@ class Adapter(ABC, Generic[ConfigT]):
         """Return the base address, the authentication and the pace for these options. No I/O."""
 
     @classmethod
+    def described(cls, options: ConfigT) -> frozenset[Capability]:  # noqa: ARG003 - for adapters to override
+        """Return the capabilities that these options leave. Override it where the options decide. No I/O."""
+        return cls.capabilities
+
+    @classmethod
     def warnings(cls, options: ConfigT) -> tuple[str, ...]:  # noqa: ARG003 - for adapters to override
         """Return what an operator should hear about these options (a credential that will end), if anything."""
         return ()
@@ -229,11 +234,11 @@ class Adapter(ABC, Generic[ConfigT]):
         """
 
     async def available(self) -> frozenset[Capability]:
-        """Tell which of the declared capabilities the signed-in account may use; the core asks once after `check`.
+        """Tell which of the described capabilities the signed-in account may use; the core asks once after `check`.
 
-        Override it where a capability hangs on the account's permissions. Never more than `capabilities`.
+        Override it where a capability hangs on the account's permissions. Never more than `described`.
         """
-        return self.capabilities
+        return self.described(self.options)
 
     @abstractmethod
     async def resolve(self, ref: TicketRef) -> Ticket:

@@ -51,6 +51,9 @@ class RequestTrackerVendor(Vendor):
     async def answer_nonsense_next(self):
         self.server.next_answers.append((200, {}, b"<html>Login</html>", "text/html"))
 
+    async def redirect_next(self, address):
+        self.server.next_answers.append((302, {"Location": address}, b"", "text/html"))
+
     async def hang_next(self):
         self.server.next_answers.append("hang")
 

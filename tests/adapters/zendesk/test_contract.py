@@ -54,6 +54,9 @@ class ZendeskVendor(Vendor):
     async def answer_nonsense_next(self):
         self.account.next_answers.append((200, {}, "<html>Sign in to continue</html>", "text/html"))
 
+    async def redirect_next(self, address):
+        self.account.next_answers.append((302, {"Location": address}, "", "text/html"))
+
     async def hang_next(self):
         self.account.next_answers.append("hang")
 

@@ -92,9 +92,9 @@ def test_many_replies_come_at_once(roundup, ticket):
 
 def test_a_ticket_can_be_an_old_one(roundup, ticket):
     """An issue that is backdated is found by its old time alone."""
-    roundup.backdate(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), ticket)
-    found = roundup.call("reader", "GET", "/issue?activity=;2026-01-03.00:00:00&@fields=activity")["collection"]
-    assert [(row["id"], row["activity"]) for row in found] == [(str(ticket), "2026-01-02.03:04:05")]
+    roundup.backdate(datetime(2019, 1, 2, 3, 4, 5, tzinfo=UTC), ticket)
+    found = roundup.call("reader", "GET", "/issue?activity=;2019-01-03.00:00:00&@fields=activity")["collection"]
+    assert [(row["id"], row["activity"]) for row in found] == [(str(ticket), "2019-01-02.03:04:05")]
 
 
 def test_questions_are_read_in_the_zone_of_who_asks(roundup, ticket):

@@ -6,8 +6,7 @@ https://developers.freshdesk.com/api/#introduction (errors, pagination), https:/
 import json
 from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 from adapters._fresh_records import Flavour, must_be
 from syncd.model.errors import PauseSystem, TicketUnavailable, UnexpectedAnswer
@@ -140,7 +139,7 @@ class FreshApi:
             return None
         rows = self._rows(response, name)
         has_next = next_link(response.headers) is not None or len(rows) >= PAGE_SIZE
-        return Listed(rows, has_next, _date_of(response))
+        return Listed(rows, has_next, response.answered_at)
 
     async def _get(
         self, path: str, params: Params | None = None, *, expect: Collection[int] = (), lacking: str = ""
@@ -204,12 +203,3 @@ def _error_word(response: Response) -> str:
     holders = [body, *(errors if isinstance(errors, list) else [])]
     words = [holder.get("code") for holder in holders if isinstance(holder, dict)]
     return next((word for word in words if isinstance(word, str) and word), "")
-
-
-def _date_of(response: Response) -> datetime | None:
-    """Return the vendor's own time at an answer, or None."""
-    try:
-        told = parsedate_to_datetime(response.headers.get("Date", ""))
-    except (TypeError, ValueError):
-        return None
-    return told if told.tzinfo is not None else told.replace(tzinfo=UTC)

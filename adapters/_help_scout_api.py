@@ -7,7 +7,6 @@ import re
 from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from syncd.model.errors import PauseSystem, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import Unavailability, Unavailable
@@ -188,7 +187,7 @@ def _page_in(response: Response, name: str, number: int) -> Page:
         raise UnexpectedAnswer(f"{response.path} answered another page than the one asked for")
     if total and not records and number <= pages:
         raise UnexpectedAnswer(f"{response.path} answered no {name} though it counts some")
-    return Page(records, pages, total, _answered_at(response))
+    return Page(records, pages, total, response.answered_at)
 
 
 def _insist_on_theirs(response: Response) -> None:
@@ -211,12 +210,3 @@ def _moved_to(response: Response, ticket_id: str) -> str:
     if match is None or match[1] == ticket_id:
         raise UnexpectedAnswer(f"{response.path} is redirected, but to no other conversation: check base_url")
     return match[1]
-
-
-def _answered_at(response: Response) -> datetime | None:
-    """Return the time that an answer was made, by its `Date` header, or None if it has none that can be read."""
-    try:
-        instant = parsedate_to_datetime(response.headers.get("Date", ""))
-        return (instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):
-        return None

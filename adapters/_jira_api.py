@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from adapters._jira_feed import Row, milliseconds
@@ -217,7 +216,7 @@ class JiraApi:
             response = await self.get(path, params | ({"nextPageToken": token} if token else {}))
             answer = record_of(response)
             rows, is_last = _rows(answer), answer.raw("isLast")
-            yield rows, _answered_ms(response)
+            yield rows, _milliseconds_at(response)
             token = answer.find_text("nextPageToken") or ""
             if not token and is_last is False:
                 raise UnexpectedAnswer(f"{path} gave no nextPageToken though more is to come")
@@ -244,7 +243,7 @@ class JiraApi:
             if start and rows and not fresh:
                 raise UnexpectedAnswer(f"{path} names a page that was read already as its next one")
             read.update(fresh)
-            yield fresh, _answered_ms(response)
+            yield fresh, _milliseconds_at(response)
             if start + len(rows) >= total:
                 return
             newest = max(row.updated_ms for row in rows) // 1000
@@ -282,9 +281,6 @@ def _reaches_behind(since: datetime, comments: Mapping[str, Record]) -> bool:
     return known and any(one.get_instant("created") < since for one in comments.values())
 
 
-def _answered_ms(response: Response) -> int | None:
+def _milliseconds_at(response: Response) -> int | None:
     """Return the server's own time of an answer in milliseconds."""
-    try:
-        return milliseconds(parsedate_to_datetime(response.headers.get("Date", "")))
-    except (ValueError, OverflowError):
-        return None
+    return None if response.answered_at is None else milliseconds(response.answered_at)

@@ -5,7 +5,6 @@ Errors have an empty body that calls itself JSON. https://www.redmine.org/projec
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from adapters._redmine_feed import Changed, ChangedPage
@@ -89,7 +88,7 @@ class RedmineApi:
         response = await self._listed(params)
         answer = record_of(response)
         rows = [Changed(row.get_key("id"), row.get_instant("updated_on")) for row in answer.get_records("issues")]
-        return ChangedPage(tuple(rows), _is_last(answer, offset, len(rows)), _date(response.headers))
+        return ChangedPage(tuple(rows), _is_last(answer, offset, len(rows)), response.answered_at)
 
     async def statuses(self) -> Statuses:
         """Return what the statuses mean.
@@ -202,12 +201,3 @@ def _is_last(answer: Record, offset: int, rows: int) -> bool:
     if rows == 0 and offset < total:
         raise UnexpectedAnswer(f"{answer.where} counts more rows than it shows")
     return offset + rows >= total
-
-
-def _date(headers: Mapping[str, str]) -> datetime | None:
-    """Return the time of the answer, if a web server in front of Redmine adds it."""
-    try:
-        date = parsedate_to_datetime(headers.get("Date", ""))
-    except (ValueError, TypeError):
-        return None
-    return date if date.tzinfo is not None else None

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from itertools import count
 from typing import Any
 from urllib.parse import quote
@@ -67,7 +66,6 @@ class Lists:
         data = response.json()
         if not isinstance(data, dict) or not isinstance(data.get("items"), list):
             raise UnexpectedAnswer(f"{API}/{path} answered no list")
-        date = next((text for name, text in response.headers.items() if name.lower() == "date"), None)
         record = record_of(response)
         return Page(
             rows=tuple(row for row in data["items"] if isinstance(row, dict)),
@@ -75,7 +73,7 @@ class Lists:
             full_at=record.find_int("per_page") or MOST_ROWS,
             total=record.find_int("total"),
             has_next=bool(data.get("next_page")),
-            answered_at=parse_http_date(date),
+            answered_at=response.answered_at,
         )
 
     async def downward(self, path: str, params: Params) -> AsyncGenerator[Page, None]:
@@ -144,11 +142,3 @@ def only(field: str, values: Sequence[str | int]) -> tuple[str, str]:
 def in_path(name: str) -> str | None:
     """Return a name as a piece of a path, or None if no path can carry it."""
     return None if not name or "/" in name or "\\" in name or name in {".", ".."} else quote(name, safe="")
-
-
-def parse_http_date(text: str | None) -> datetime | None:
-    """Return the instant of a `Date` header, or None if it holds none."""
-    try:
-        return parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None

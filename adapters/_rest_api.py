@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
@@ -33,10 +32,7 @@ class Page:
     @property
     def answered_at(self) -> datetime | None:
         """Return the server's own time, if it tells."""
-        try:
-            return parsedate_to_datetime(self.response.headers.get("Date", ""))
-        except ValueError:
-            return None
+        return self.response.answered_at
 
 
 class RestApi:

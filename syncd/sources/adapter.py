@@ -12,7 +12,8 @@ that every adapter passes.
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -135,6 +136,15 @@ class Response:
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     path: str = ""
+
+    @property
+    def answered_at(self) -> datetime | None:
+        """Return when the vendor made the answer, by its own clock (the `Date` header), or None if it does not tell."""
+        try:
+            instant = parsedate_to_datetime(self.headers.get("Date", ""))
+            return (instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
 
     def json(self) -> Any:
         """Return the parsed JSON body.

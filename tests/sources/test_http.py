@@ -6,6 +6,7 @@ import gzip
 import socket
 import ssl
 import traceback
+from datetime import UTC, datetime
 
 import pytest
 import trustme
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 
 import syncd
 from syncd.model.errors import PauseSystem, RetryLater, SettingsError, UnexpectedAnswer
-from syncd.sources.adapter import BasicAuthentication, HeaderAuthentication, Refused
+from syncd.sources.adapter import BasicAuthentication, HeaderAuthentication, Refused, Response
 
 SECRET = "hush-4711-hush"
 
@@ -521,3 +522,19 @@ async def test_an_endless_body_is_given_up_at_the_cap(open_http, vendor):
     with pytest.raises(UnexpectedAnswer, match="more than 1048576 bytes"):
         await open_http(vendor.base_url, largest_body_bytes=1024 * 1024).get("/a")
     assert sent < 50 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("date", "at"),
+    [
+        ("Mon, 02 Mar 2026 09:01:00 GMT", datetime(2026, 3, 2, 9, 1, tzinfo=UTC)),
+        ("Mon, 02 Mar 2026 09:01:00 -0000", datetime(2026, 3, 2, 9, 1, tzinfo=UTC)),
+        ("Mon, 02 Mar 2026 10:01:00 +0100", datetime(2026, 3, 2, 9, 1, tzinfo=UTC)),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_an_answer_tells_when_it_was_made(date, at):
+    """The vendor's own clock is its `Date` header, read as an aware instant; what is none tells nothing."""
+    assert Response(200, {"Date": date}, b"").answered_at == at
+    assert Response(200, {}, b"").answered_at is None

@@ -68,6 +68,7 @@ class VendorHttp:
         self._address = parse_base_address(connection.base_url)
         self._signature = signature_for(connection.authentication, clock, self._fetch_pass)
         self._secret_headers = {name: secret_text(secret, name) for name, secret in connection.secret_headers.items()}
+        self._own_headers = {**connection.headers, **self._secret_headers}  # for this address, and no other
         self._slots = asyncio.Semaphore(connection.concurrency)
         per_minute = connection.requests_per_minute if requests_per_minute is None else requests_per_minute
         self._budget = Budget(self._address.host, per_minute, clock)
@@ -95,7 +96,8 @@ class VendorHttp:
         expect: Collection[int] = (),
     ) -> Response:
         """Read `path`."""
-        return await self._read(request_for("GET", path, self._address.url(path), params, headers, expect))
+        own = {**self._own_headers, **(headers or {})}
+        return await self._read(request_for("GET", path, self._address.url(path), params, own, expect))
 
     async def post(
         self,
@@ -108,7 +110,8 @@ class VendorHttp:
         expect: Collection[int] = (),
     ) -> Response:
         """Read by POST; never write with it."""
-        request = request_for("POST", path, self._address.url(path), params, headers, expect)
+        own = {**self._own_headers, **(headers or {})}
+        request = request_for("POST", path, self._address.url(path), params, own, expect)
         if form is not None:
             request = request.with_form(form)
         elif json is not None:
@@ -119,7 +122,8 @@ class VendorHttp:
         address = parse_base_address(wanted.base_url) if wanted.base_url else self._address
         path = bare_path(wanted.path)
         method = "GET" if wanted.body is None else "POST"
-        request = Request(method, path, address.url(wanted.path), headers=wanted.headers, signed=False)
+        headers = wanted.headers if wanted.base_url else {**self._own_headers, **wanted.headers}
+        request = Request(method, path, address.url(wanted.path), headers=headers, signed=False)
         if wanted.body is not None:
             request = request.with_json(wanted.body) if wanted.as_json else request.with_form(wanted.body)
         try:
@@ -260,8 +264,6 @@ class VendorHttp:
                     "User-Agent": f"syncd/{__version__}",
                     "Accept": "application/json",
                     "Accept-Encoding": "gzip, deflate",
-                    **self._connection.headers,
-                    **self._secret_headers,
                 },
                 timeout=aiohttp.ClientTimeout(total=4 * seconds, sock_connect=seconds, sock_read=seconds),
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -212,6 +212,16 @@ async def test_tokens_may_be_given_out_elsewhere(open_http, vendor):
     assert [path for path, _ in paths(vendor)] == ["/accounts/oauth/token", "/desk/tickets"]
 
 
+async def test_headers_of_the_connection_stay_at_its_address(open_http, vendor):
+    """What goes with every request to a vendor, secrets among it, is not shown where its tokens are given out."""
+    vendor.then(body=grant()).then()
+    more = {"headers": {"orgId": "7"}, "secret_headers": {"App-Token": SecretStr("app-hush")}}
+    http = open_http(f"{vendor.base_url}/desk", zoho(vendor, f"{vendor.base_url}/accounts"), **more)
+    await http.get("/tickets")
+    shown = [(one.headers.get("orgId"), one.headers.get("App-Token")) for one in vendor.asked]
+    assert shown == [(None, None), ("7", "app-hush")]
+
+
 async def test_an_error_inside_a_200_pauses_the_system(open_http, vendor):
     """A token endpoint that refuses with 200 and an error is heard."""
     vendor.then(body='{"error": "invalid_code"}')

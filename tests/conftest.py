@@ -1,10 +1,11 @@
 """Fixtures for all tests."""
 
 import itertools
+import json
 import os
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -115,14 +116,14 @@ class World:
             values = {"base_url": self.sandbox.base_url, "api_key": f"key-{name}"} | (api if name == "berlin" else {})
             lines += [f"[api.{name}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
         lines += ["[systems.desk]", *(f"{key} = {_toml(value)}" for key, value in system.items())]
-        lines += [
-            "[systems.desk.options]",
-            f'base_url = "{self.helpdesk.base_url}"',
-            f'token = "{self.helpdesk.token}"',
-        ]
+        lines += ["[systems.desk.options]", *(f"{key} = {_toml(value)}" for key, value in self.options().items())]
         file = self.folder / "config.toml"
         file.write_text("\n".join(lines))
         return load_settings(file, {})
+
+    def options(self) -> Mapping[str, object]:
+        """Return the options of the adapter."""
+        return {"base_url": self.helpdesk.base_url, "token": self.helpdesk.token}
 
     async def begin(self, **changes: object) -> None:
         """Open the database and run a lane for the system and a dispatcher for each api, as a daemon would."""
@@ -215,11 +216,11 @@ class World:
 
 
 def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, dict):
-        return "{" + ", ".join(f'"{key}" = {_toml(one)}' for key, one in value.items()) + "}"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple | set | frozenset):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)
 
 
 @pytest_asyncio.fixture

@@ -5,9 +5,10 @@ import pytest
 from adapters.freshdesk import Freshdesk
 from syncd.testing.adapter_contract import AdapterContract
 from tests.adapters.freshdesk.vendor import FreshVendor
+from tests.adapters.main_job import MainJob
 
 
-class TestFreshdesk(AdapterContract):
+class TestFreshdesk(AdapterContract, MainJob):
     """The suite."""
 
     adapter = Freshdesk

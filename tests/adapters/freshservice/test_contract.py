@@ -5,9 +5,10 @@ import pytest
 from adapters.freshservice import Freshservice
 from syncd.testing.adapter_contract import AdapterContract
 from tests.adapters.freshdesk.vendor import FreshVendor
+from tests.adapters.main_job import MainJob
 
 
-class TestFreshservice(AdapterContract):
+class TestFreshservice(AdapterContract, MainJob):
     """The suite."""
 
     adapter = Freshservice

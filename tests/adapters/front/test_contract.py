@@ -5,6 +5,7 @@ import pytest
 from adapters.front import Front
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket
 from tests.adapters.front.stand_in import TOKEN
+from tests.adapters.main_job import MainJob
 from tests.adapters.stand_in import ServedVendor
 
 
@@ -58,7 +59,7 @@ class FrontVendor(ServedVendor):
         self.account.stuck = True
 
 
-class TestFront(AdapterContract):
+class TestFront(AdapterContract, MainJob):
     """The suite, for a company with ticketing, where conversations have numbers."""
 
     adapter = Front

@@ -5,6 +5,7 @@ import pytest
 from adapters.glpi import Glpi
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket
 from tests.adapters.glpi.stand_in import AGENT, APP_TOKEN, CUSTOMER
+from tests.adapters.main_job import MainJob
 from tests.adapters.stand_in import ServedVendor
 
 
@@ -51,7 +52,7 @@ class GlpiVendor(ServedVendor):
         self.account.stuck = True
 
 
-class TestGlpi(AdapterContract):
+class TestGlpi(AdapterContract, MainJob):
     """The suite."""
 
     adapter = Glpi

@@ -4,6 +4,7 @@ import pytest
 
 from adapters.help_scout import HelpScout
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket
+from tests.adapters.main_job import MainJob
 from tests.adapters.stand_in import ServedVendor
 
 
@@ -58,7 +59,7 @@ class HelpScoutVendor(ServedVendor):
         self.account.stuck = True
 
 
-class TestHelpScout(AdapterContract):
+class TestHelpScout(AdapterContract, MainJob):
     """The suite, where the threads come inside their conversations."""
 
     adapter = HelpScout

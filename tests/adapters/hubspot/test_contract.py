@@ -5,6 +5,7 @@ import pytest
 from adapters.hubspot import Hubspot
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket
 from tests.adapters.hubspot.stand_in import AGENT, CUSTOMER, TOKEN, WEB_HOST
+from tests.adapters.main_job import MainJob
 from tests.adapters.stand_in import ServedVendor
 
 
@@ -54,7 +55,7 @@ class HubspotVendor(ServedVendor):
         return next(key for key, thread in self.account.threads.items() if thread["ticket"] == ticket_id)
 
 
-class TestHubspot(AdapterContract):
+class TestHubspot(AdapterContract, MainJob):
     """The suite."""
 
     adapter = Hubspot

@@ -7,6 +7,7 @@ import pytest
 from adapters.intercom import Intercom
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket
 from tests.adapters.intercom.stand_in import WORKSPACE, state_of
+from tests.adapters.main_job import MainJob
 from tests.adapters.stand_in import ServedVendor
 
 FILE = {"type": "upload", "name": "a.pdf", "url": "https://downloads.test/a?signature=1", "filesize": 12}
@@ -92,7 +93,7 @@ class TicketVendor(ConversationVendor):
         self.account.touch(self.key(ticket_id), ticket_state=state_of("resolved"), open=False)
 
 
-class TestConversations(AdapterContract):
+class TestConversations(AdapterContract, MainJob):
     """The suite with conversations."""
 
     adapter = Intercom
@@ -103,7 +104,7 @@ class TestConversations(AdapterContract):
         return ConversationVendor(intercom)
 
 
-class TestTickets(AdapterContract):
+class TestTickets(AdapterContract, MainJob):
     """The suite with tickets."""
 
     adapter = Intercom

@@ -5,6 +5,7 @@ import pytest
 from adapters.jira import Jira
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket
 from tests.adapters.jira.stand_in import API_TOKEN, EMAIL, TOKEN
+from tests.adapters.main_job import MainJob
 from tests.adapters.stand_in import ServedVendor
 
 
@@ -73,7 +74,7 @@ class JiraDataCenterVendor(JiraVendor):
         return site.comment(ticket_id, site.issues[ticket_id]["fields"]["reporter"], text)
 
 
-class TestJiraCloud(AdapterContract):
+class TestJiraCloud(AdapterContract, MainJob):
     """The suite on Cloud."""
 
     adapter = Jira
@@ -84,7 +85,7 @@ class TestJiraCloud(AdapterContract):
         return JiraVendor(jira)
 
 
-class TestJiraDataCenter(AdapterContract):
+class TestJiraDataCenter(AdapterContract, MainJob):
     """The suite on Data Center."""
 
     adapter = Jira

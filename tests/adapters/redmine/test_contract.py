@@ -4,6 +4,7 @@ import pytest
 
 from adapters.redmine import Redmine
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket
+from tests.adapters.main_job import MainJob
 from tests.adapters.stand_in import ServedVendor
 
 
@@ -50,7 +51,7 @@ class RedmineVendor(ServedVendor):
         self.account.stuck = True
 
 
-class TestRedmine(AdapterContract):
+class TestRedmine(AdapterContract, MainJob):
     """The suite."""
 
     adapter = Redmine

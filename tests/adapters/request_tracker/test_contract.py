@@ -4,6 +4,7 @@ import pytest
 
 from adapters.request_tracker import RequestTracker
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket, Vendor
+from tests.adapters.main_job import MainJob
 
 
 class RequestTrackerVendor(Vendor):
@@ -61,7 +62,7 @@ class RequestTrackerVendor(Vendor):
         self.server.stuck = True
 
 
-class TestRequestTracker(AdapterContract):
+class TestRequestTracker(AdapterContract, MainJob):
     """The suite."""
 
     adapter = RequestTracker

@@ -6,6 +6,7 @@ import pytest
 
 from adapters.rest import Rest
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket
+from tests.adapters.main_job import MainJob
 from tests.adapters.rest.flavours import settings
 from tests.adapters.stand_in import ServedVendor
 
@@ -59,7 +60,7 @@ class RestVendor(ServedVendor):
         self.account.stuck = True
 
 
-class TestFeedAndLists(AdapterContract):
+class TestFeedAndLists(AdapterContract, MainJob):
     """Replies in lists of their own, the newest first; changes by page number, many tickets at once, a header."""
 
     adapter = Rest
@@ -78,7 +79,7 @@ class WithoutFeed(Rest):
     capabilities = frozenset()
 
 
-class TestTicketByTicket(AdapterContract):
+class TestTicketByTicket(AdapterContract, MainJob):
     """No list of changes and no reading in bulk; the first message in the ticket; Unix times, HTTP Basic."""
 
     adapter = WithoutFeed
@@ -100,7 +101,7 @@ class AloneVendor(RestVendor):
         return options
 
 
-class TestRepliesWithTheFeed(AdapterContract):
+class TestRepliesWithTheFeed(AdapterContract, MainJob):
     """Records of changes that hold all replies of their tickets, read back from the newest; OAuth."""
 
     adapter = Rest
@@ -122,7 +123,7 @@ class CarryingVendor(RestVendor):
         return options
 
 
-class TestRepliesByIds(AdapterContract):
+class TestRepliesByIds(AdapterContract, MainJob):
     """Replies asked for by the ids in their ticket; dotted times without a zone; offsets with a total."""
 
     adapter = Rest

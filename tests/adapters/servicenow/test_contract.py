@@ -4,6 +4,7 @@ import pytest
 
 from adapters.servicenow import ServiceNow
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket
+from tests.adapters.main_job import MainJob
 from tests.adapters.servicenow.stand_in import stamp
 from tests.adapters.stand_in import ServedVendor
 
@@ -75,7 +76,7 @@ class DisplayVendor(JournalVendor):
         return f"{element}:{ticket_id}:{''.join(filter(str.isdecimal, at))}:{self._displayed[key]}"
 
 
-class TestServiceNow(AdapterContract):
+class TestServiceNow(AdapterContract, MainJob):
     """The suite, with replies from the journal."""
 
     adapter = ServiceNow
@@ -86,7 +87,7 @@ class TestServiceNow(AdapterContract):
         return JournalVendor(servicenow)
 
 
-class TestServiceNowDisplaying(AdapterContract):
+class TestServiceNowDisplaying(AdapterContract, MainJob):
     """The suite, with replies from what tickets display."""
 
     adapter = ServiceNow

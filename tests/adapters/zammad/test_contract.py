@@ -4,6 +4,7 @@ import pytest
 
 from adapters.zammad import Zammad
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket
+from tests.adapters.main_job import MainJob
 from tests.adapters.stand_in import ServedVendor
 from tests.adapters.zammad.stand_in import TOKEN
 
@@ -53,7 +54,7 @@ class ZammadVendor(ServedVendor):
         self.account.stuck = True
 
 
-class TestZammad(AdapterContract):
+class TestZammad(AdapterContract, MainJob):
     """The suite."""
 
     adapter = Zammad

@@ -4,6 +4,7 @@ import pytest
 
 from adapters.zendesk import Zendesk
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket, Vendor
+from tests.adapters.main_job import MainJob
 
 
 class ZendeskVendor(Vendor):
@@ -64,7 +65,7 @@ class ZendeskVendor(Vendor):
         self.account.stuck = True
 
 
-class TestZendesk(AdapterContract):
+class TestZendesk(AdapterContract, MainJob):
     """The suite."""
 
     adapter = Zendesk

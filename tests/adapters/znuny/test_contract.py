@@ -5,6 +5,7 @@ import pytest
 from adapters._znuny_api import TICKETS_AT_ONCE
 from adapters.znuny import Znuny
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket
+from tests.adapters.main_job import MainJob
 from tests.adapters.stand_in import ServedVendor
 
 
@@ -65,7 +66,7 @@ class QueryVendor(ZnunyVendor):
     sign_in = "query"
 
 
-class TestZnuny(AdapterContract):
+class TestZnuny(AdapterContract, MainJob):
     """The suite, signed in by headers."""
 
     adapter = Znuny
@@ -76,7 +77,7 @@ class TestZnuny(AdapterContract):
         return ZnunyVendor(znuny)
 
 
-class TestZnunyWithSession(AdapterContract):
+class TestZnunyWithSession(AdapterContract, MainJob):
     """The suite, signed in by a session."""
 
     adapter = Znuny
@@ -88,7 +89,7 @@ class TestZnunyWithSession(AdapterContract):
         return SessionVendor(znuny)
 
 
-class TestZnunyWithQuery(AdapterContract):
+class TestZnunyWithQuery(AdapterContract, MainJob):
     """The suite, signed in by the query."""
 
     adapter = Znuny

@@ -4,6 +4,7 @@ import pytest
 
 from adapters.zoho_desk import ZohoDesk
 from syncd.testing.adapter_contract import AdapterContract, SeededTicket
+from tests.adapters.main_job import MainJob
 from tests.adapters.stand_in import ServedVendor
 
 FILES = [{"id": "1", "name": "a.pdf", "size": "12", "href": "https://desk.zoho.com/api/v1/x"}]
@@ -57,7 +58,7 @@ class ZohoDeskVendor(ServedVendor):
         self.account.stuck = True
 
 
-class TestZohoDesk(AdapterContract):
+class TestZohoDesk(AdapterContract, MainJob):
     """The suite."""
 
     adapter = ZohoDesk

@@ -35,7 +35,8 @@ class MainJob:
         world = VendorWorld(clock, tmp_path, vendor)
         await world.open()
         name = next(name for name in adapter_names() if issubclass(self.adapter, load_adapter(name)))
-        await world.begin(adapter=name, requests_per_minute=60_000)
+        # Where no feed tells of it, a quiet ticket is asked again within half a minute here.
+        await world.begin(adapter=name, requests_per_minute=60_000, quiet_poll_seconds=30)
         yield world
         await world.close()
 

@@ -69,7 +69,7 @@ def mentioned_commands() -> list[tuple[str, list[str]]]:
         text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
         for span in re.findall(r"`([^`]+)`", re.sub(r"\n#? *", " ", text)):
             words = span.split()
-            if words[0] == PROGRAM and len(words) > 1 and words[1] != "COMMAND":
+            if words[:1] == [PROGRAM] and len(words) > 1 and words[1] != "COMMAND":
                 found.append((named(path), words[1:]))
     return found
 

@@ -30,7 +30,9 @@ class Pages:
 
 def next_link(headers: Mapping[str, str]) -> str | None:
     """Return the address that a `Link` header calls the next page (RFC 8288), or None on the last one."""
-    for address, attributes in _LINK.findall(headers.get("Link", "")):
+    getall = getattr(headers, "getall", None)  # there may be several headers of the name, such as one of a proxy
+    lines = getall("Link", ()) if getall is not None else [headers.get("Link", "")]
+    for address, attributes in _LINK.findall(", ".join(lines)):
         relations = {(quoted or bare).lower() for quoted, bare in _RELATION.findall(attributes)}
         if any("next" in relation.split() for relation in relations):
             return str(address)

@@ -21,7 +21,7 @@ from syncd.model.policy import StatusNotes
 from syncd.model.ticket import ChangePage, Cursor, Ticket, Unavailable
 from syncd.store import link_changes, links, notes, replies, restored, standing
 from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER
-from syncd.sync.collect import FEED_FAILURES, System, collect, plan, store_page_for_links
+from syncd.sync.collect import System, collect, plan, store_page_for_links
 from syncd.sync.resolving import postpone, read_tickets, resolve_link, resolve_links, suspend, warn_unmapped
 
 DUE_AT_ONCE = 20
@@ -79,15 +79,19 @@ async def sweep(system: System, first: Sequence[int] = ()) -> Sweep:
 
 
 async def _do_without_feed(system: System) -> None:
-    """Count a failure of the feed; when it has failed too often, ask for the tickets that it stood for."""
+    """Count a failure of the feed; while it has failed too often, ask for the tickets that it stood for.
+
+    Each time, as a ticket that was being read meanwhile, or a database that failed, may have left some without a time.
+    """
     system.feed_failures += 1
-    if system.feed_failures == FEED_FAILURES:
+    if not system.feed_stands:
         now = system.clock.now()
         closed_after = now - timedelta(days=system.policy.closed_watch_days)
         due = await system.database.write(lambda c: link_changes.ensure_due(c, system.name, closed_after, now))
-        logger.bind(system=system.name, links=due).warning(
-            "the change feed makes no sense; tickets are read one by one"
-        )
+        if due:
+            logger.bind(system=system.name, links=due).warning(
+                "the change feed makes no sense; tickets are read one by one"
+            )
 
 
 async def _collect_first(system: System, first: Sequence[int], done: Sweep) -> None:
@@ -173,7 +177,16 @@ async def _collect_batch(system: System, batch: Sequence[Link], done: Sweep) -> 
     for link in batch:
         if link.ticket is not None:
             by_ticket.setdefault(link.ticket.id, []).append(link)
-    states = await read_tickets(system, list(by_ticket))
+    try:
+        states = await read_tickets(system, list(by_ticket))
+    except (RetryLater, PauseSystem, StoreError):
+        raise
+    except Exception as error:  # noqa: BLE001 - what has been due for longest must not keep all others waiting
+        logger.bind(system=system.name, tickets=len(by_ticket)).opt(exception=error).error("tickets failed")
+        for link in batch:
+            await postpone(system, link, error)
+        done.failed += len(by_ticket)
+        return len(by_ticket), len(by_ticket)
     return len(by_ticket), await _collect_tickets(system, by_ticket, states, done)
 
 

@@ -100,12 +100,27 @@ async def suspend(system: System, link: Link, unavailable: Unavailable) -> None:
 async def _looked_at(system: System, link: Link) -> datetime:
     """Return when a ticket that is merged now was last known not to be.
 
-    Where a feed stands for it, that is the last sweep that went well, else its own last reading.
+    Its own last reading says so. Where there is a feed, the last sweep that went well does too, unless the feed had
+    named the ticket by then and it could not be read since.
     """
     state = await system.database.read(lambda connection: health.get_system(connection, system.name))
-    looked_at = state.last_success_at if system.has_feed else link.collected_at
-    margin = timedelta(seconds=system.policy.poll_seconds)
-    return max(link.from_at, (looked_at or system.clock.now()) - margin)
+    told_at = state.last_success_at if system.has_feed else None
+    due_since = _due_since(system, link)
+    if told_at is not None and due_since is not None:
+        told_at = min(told_at, due_since)
+    looked_at = max((at for at in (told_at, link.collected_at) if at is not None), default=system.clock.now())
+    return max(link.from_at, looked_at - timedelta(seconds=system.policy.poll_seconds))
+
+
+def _due_since(system: System, link: Link) -> datetime | None:
+    """Return since when a link is due, for sure: each failure has put it off, from the sweep that came upon it."""
+    due_at = link.collect_due_at
+    if due_at is None:
+        return None
+    sweep = timedelta(seconds=system.policy.poll_seconds)
+    for failures in range(link.failures):
+        due_at -= failed_due_at(system.policy, due_at, failures, None) - due_at + sweep
+    return due_at
 
 
 async def _suspend(
@@ -166,25 +181,46 @@ async def _read_some(system: System, ticket_ids: list[str]) -> list[Ticket | Una
     """Return the state of tickets read at once, or one by one if that failed: one of them may have spoilt it.
 
     Raises:
-        Exception: what the first ones failed with, where none of them could be read: then it is not about one ticket.
+        RetryLater, PauseSystem: the system cannot be read.
+        Exception: what the first one failed with, where none of many can be read: then it is not about one ticket.
     """
     try:
         return await system.adapter.tickets(ticket_ids)
-    except (RetryLater, PauseSystem):
-        raise
     except Exception as error:
-        if len(ticket_ids) == 1:
+        if _is_about_the_system(error) or (len(ticket_ids) == 1 and isinstance(error, RetryLater)):
             raise
+        if len(ticket_ids) == 1:
+            _warn_left_out(system, error)
+            return []
         bound = logger.bind(system=system.name, tickets=len(ticket_ids), failure=type(error).__name__)
         bound.warning("tickets could not be read at once, so they are read one by one")
+    return await _read_each(system, ticket_ids)
+
+
+async def _read_each(system: System, ticket_ids: Sequence[str]) -> list[Ticket | Unavailable]:
     told: list[Ticket | Unavailable] = []
-    for place, ticket_id in enumerate(ticket_ids, start=1):
+    failures: list[Exception] = []
+    for ticket_id in ticket_ids:
         try:
             told += await system.adapter.tickets([ticket_id])
-        except (RetryLater, PauseSystem):
-            raise
         except Exception as error:
-            if place >= ALL_FAIL_AFTER and not told:
+            if _is_about_the_system(error):
                 raise
-            logger.bind(system=system.name, failure=type(error).__name__).warning("ticket could not be read")
+            failures.append(error)
+            _warn_left_out(system, error)
+        if not told and sum(isinstance(one, RetryLater) for one in failures) == ALL_FAIL_AFTER:
+            raise failures[0]  # each of them takes its time; this is an outage
+    is_outage = bool(failures) and all(isinstance(one, RetryLater) for one in failures)
+    if not told and (is_outage or len(failures) >= ALL_FAIL_AFTER):
+        raise failures[0]
     return told
+
+
+def _is_about_the_system(error: Exception) -> bool:
+    """Tell whether nothing else need be asked now: a person has to mend something, or a wait was asked for."""
+    return isinstance(error, PauseSystem) or (isinstance(error, RetryLater) and error.wait_seconds is not None)
+
+
+def _warn_left_out(system: System, error: Exception) -> None:
+    reason = str(error) if isinstance(error, SyncdError) else type(error).__name__
+    logger.bind(system=system.name, failure=type(error).__name__).warning("ticket could not be read: {}", reason)

@@ -198,7 +198,7 @@ def _reply(item: Record) -> Reply:
         id=item.get_key("id"),
         author=Author(AUTHORS.get(author.find_text("kind") or "", AuthorKind.UNKNOWN), author.find_text("name")),
         visibility=Visibility.PUBLIC if public else Visibility.INTERNAL,
-        body=Body(item.find_text("text") or "", FORMATS.get(item.find_text("format") or "", BodyFormat.TEXT)),
+        body=Body(item.find_text("text") or "", _format(item)),
         created_at=item.get_instant("created_at"),
         edited_at=item.find_instant("edited_at"),
         channel=CHANNELS.get(channel, Channel.OTHER),
@@ -208,6 +208,14 @@ def _reply(item: Record) -> Reply:
         ),
         first_message=item.is_true("first"),
     )
+
+
+def _format(item: Record) -> BodyFormat:
+    """Return how a text is to be read; one of a form that is not known would be sent with its marks."""
+    word = item.get_text("format")
+    if word not in FORMATS:
+        raise UnexpectedAnswer(f"{item.where}: format is none of {', '.join(FORMATS)}")
+    return FORMATS[word]
 
 
 def _change_page(page: Record, changes: Sequence[Record]) -> ChangePage:

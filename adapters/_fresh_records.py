@@ -151,10 +151,11 @@ def _age(row: Record) -> tuple[datetime, int, str]:
 def without_repeated(rows: list[Record], ticket: SeenTicket) -> list[Record]:
     """Return conversations (oldest first) without the one that says what the description of a web chat has said.
 
-    The conversation is dropped and not the description, because that one is there from the beginning.
+    The conversation is dropped and not the description, because that one is there from the beginning. Where it is
+    empty (the chat began with a file) it says nothing, and so nothing is said once more.
     """
     first = next((row for row in rows if is_public(row) and row.find_flag("incoming")), None)
-    if not ticket.repeats or first is None or _plain(_body(first, "body")) != ticket.text:
+    if not ticket.repeats or ticket.opening is None or first is None or _plain(_body(first, "body")) != ticket.text:
         return rows
     return [row for row in rows if row is not first]
 

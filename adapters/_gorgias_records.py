@@ -20,7 +20,7 @@ STATUSES: Mapping[str, ThreadStatus] = {
     SPAM: ThreadStatus.CLOSED,
     TRASHED: ThreadStatus.CLOSED,
 }
-NOTE, SYSTEM_MESSAGE, RULE = "internal-note", "system-message", "rule"
+NOTE, SYSTEM_MESSAGE, RULE, FORWARD = "internal-note", "system-message", "rule", "email-forward"
 
 _PUBLIC_POSTS = (
     *("facebook", "facebook-comment", "facebook-mention", "facebook-recommendations", "facebook-post"),
@@ -150,7 +150,15 @@ def _words(record: Record) -> list[str]:
 
 def _is_public(record: Record) -> bool:
     """Tell whether customers see it. Notes are marked twice, so one mark alone is enough to keep a message in."""
-    return record.is_true("public") and NOTE not in _marks(record)
+    return record.is_true("public") and NOTE not in _marks(record) and not _goes_elsewhere(record)
+
+
+def _goes_elsewhere(record: Record) -> bool:
+    """Tell whether it forwards the ticket to a third party. Gorgias marks that as public, and as a mail like others."""
+    source = record.find_record("source")
+    extra = source.raw("extra") if source is not None else None
+    forwards = isinstance(extra, dict) and extra.get("forward") not in (None, False)
+    return record.find_flag("from_agent") is not False and (forwards or FORWARD in _marks(record))
 
 
 def _reply(record: Record) -> Reply:

@@ -6,6 +6,7 @@ https://www.servicenow.com/docs/r/australia/api-reference/rest-apis/c_TableAPI.h
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from syncd.model.errors import PauseSystem, RetryLater, UnexpectedAnswer
 from syncd.model.ticket import Unavailability
@@ -44,10 +45,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows, perhaps fewer than there are or none, and where the list goes on if it does."""
+    """Rows, perhaps fewer than there are or none, where the list goes on if it does, and when it was answered."""
 
     rows: list[Record]
     next_offset: int | None
+    answered_at: datetime | None = None
 
 
 class TableApi:
@@ -73,7 +75,7 @@ class TableApi:
                 "and check base_url and the option table"
             )
         rows = _result(response).get_records("result")
-        return Page(rows, _next_offset(response, offset, question.limit, len(rows)))
+        return Page(rows, _next_offset(response, offset, question.limit, len(rows)), response.answered_at)
 
     async def pages(self, question: Question) -> AsyncIterator[list[Record]]:
         """Yield the rows of each page to the end of a list; its fields must name `sys_id`.

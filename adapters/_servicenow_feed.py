@@ -144,7 +144,8 @@ async def news(api: TableApi, stream: Stream[Item], mark: Mark) -> AsyncIterator
     """Yield what is new page by page, each with the mark that is safe once the page is stored.
 
     A page begins at the time of the last row of the page before: rows that are changed meanwhile move to the end, and
-    would shift offsets. Only within one second, or over rows that may not be seen, it goes on by offset.
+    would shift offsets. Only within one second, or over rows that may not be seen, it goes on by offset. The mark never
+    goes past the present: an import may write times that are still to come, and what follows would be left out.
     """
     known, begin, offset = mark, mark.begin, 0
     seen: set[tuple[str, datetime]] = set()
@@ -162,8 +163,9 @@ async def news(api: TableApi, stream: Stream[Item], mark: Mark) -> AsyncIterator
             # Nothing that follows the anchor may be believed, or stored, before it is known why it did not come.
             await _explain_missing(api, stream, known, rows)
             is_proven, mark = True, replace(mark, anchor="")
-        if rows and stream.at(rows[-1]) >= mark.reached:
-            mark = Mark(stream.at(rows[-1]), rows[-1].id)
+        past = [row for row in rows if page.answered_at is None or stream.at(row) <= page.answered_at]
+        if past and stream.at(past[-1]) >= mark.reached:
+            mark = Mark(stream.at(past[-1]), past[-1].id)
         yield fresh, mark
         if page.next_offset is None:
             return

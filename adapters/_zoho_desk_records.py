@@ -146,7 +146,7 @@ def find_description(record: Record, rows: Iterable[Record]) -> Reply | None:
     It has no id, no author and no channel of its own: it is what the customer said, by the channel of the ticket.
     """
     text = record.find_text("description")
-    if text is None or any(row.is_true("isDescriptionThread") for row in rows):
+    if text is None or any(row.is_true("isDescriptionThread") or _opens_once_sent(row, record) for row in rows):
         return None
     word = _word(record.find_text("channel") or "")
     return Reply(
@@ -175,6 +175,13 @@ def find_opening(record: Record, threads: Sequence[Thread]) -> Thread | None:
     began, text = record.get_instant("createdTime"), _beginning(record.find_text("description") or "")
     near = (thread for thread in oldest_first if abs(thread.created_at - began) <= OPENING_WITHIN)
     return next((one for one in near if one.incoming or (text and _beginning(one.summary) == text)), None)
+
+
+def _opens_once_sent(row: Record, record: Record) -> bool:
+    """Tell whether a thread that was not sent (yet) would be the first message of its ticket, marked or not."""
+    if find_unsent(row) is None or row.find_text("createdTime") is None:
+        return False
+    return find_opening(record, [parse_thread(row)]) is not None
 
 
 def age_of(one: Thread | Reply) -> tuple[datetime, int, str]:

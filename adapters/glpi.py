@@ -90,9 +90,8 @@ class GlpiConfig(AdapterConfig):
 
 LARGEST_SEARCH = 50_000
 """Tickets of one and the same second that are asked for at once, as a mass action makes them."""
-MOST_SOURCES = 20
-"""Tickets, merged into one, whose messages are read for it."""
-SOURCES_KEPT = 100
+SOURCES_KEPT = 500
+"""Merged tickets whose messages are kept. All of a ticket's are read, however many: its own lists hold their copies."""
 
 _API_PATH = re.compile(r"/(?:apirest\.php|api\.php/v1|api(?:/v1)?)$")
 _ID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
@@ -204,7 +203,7 @@ class Glpi(Adapter[GlpiConfig]):
         """
         replies, waiting = await self._conversation(await self._seen(ticket.id))
         read = {ticket.id}
-        while (keys := sorted(waiting - read, key=int)) and len(read) <= MOST_SOURCES:
+        while keys := sorted(waiting - read, key=int):
             read.add(keys[0])
             originals, sources = await self._originals(keys[0])
             replies = [*replies, *originals]

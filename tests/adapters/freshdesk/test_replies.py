@@ -248,6 +248,12 @@ class TestWebChat:
         freshdesk.write(ticket, "Hi")
         assert len(await read(adapter, ticket)) == 2
 
+    async def test_nothing_is_not_repeated(self, adapter, freshdesk, clock):
+        """A chat that began with a file alone has an empty description; the message with the file is told."""
+        ticket = freshdesk.open_ticket(clock.now(), "", source=15, description="", description_text="")
+        written = freshdesk.write(ticket, "", body="", body_text="", attachments=[{"name": "locker.png", "size": 3}])
+        assert [reply.id for reply in await read(adapter, ticket)] == [str(written)]
+
     async def test_a_note_is_no_repetition(self, adapter, freshdesk, clock):
         """An internal note with the words of the description is still told, as internal."""
         ticket = freshdesk.open_ticket(clock.now(), "Hi", source=15)

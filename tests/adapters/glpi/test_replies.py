@@ -219,6 +219,14 @@ class TestMerges:
         glpi.purge(source)
         assert [one.id for one in await read(adapter, target)] == [f"ticket-{target}"]
 
+    async def test_many_sources(self, adapter, glpi):
+        """However many tickets were merged into one, as after an outage, the messages of each of them come."""
+        sources, target = [glpi.open_ticket() for _ in range(30)], glpi.open_ticket()
+        for source in sources:
+            glpi.merge(source, target)
+        origins = {one.written_on for one in await read(adapter, target)}
+        assert origins == {None, *map(str, sources)}
+
     async def test_merged_twice(self, adapter, glpi):
         """A ticket that was merged into one that was merged itself is followed to its messages."""
         first, second, third = (glpi.open_ticket() for _ in range(3))

@@ -165,6 +165,29 @@ class TestVisibility:
         """A note is marked twice, and either mark is enough; so is a mark that cannot be read."""
         assert (await told(from_agent=True, **marks)).visibility is Visibility.INTERNAL
 
+    @pytest.mark.parametrize(
+        "source", [{"type": "email", "extra": {"include_thread": True, "forward": True}}, {"type": "email-forward"}]
+    )
+    async def test_a_forward_is_internal(self, clock, told, source):
+        """What an agent forwards to a third party is marked as public, and is internal: no answer to the customer."""
+        sent = await told(from_agent=True, source=source, sent_datetime=clock.now().isoformat())
+        waits = await told(from_agent=True, source=source, sent_datetime=None)
+        assert [sent.visibility, waits.visibility] == [Visibility.INTERNAL] * 2
+
+    @pytest.mark.parametrize(
+        ("from_agent", "source"),
+        [
+            (True, {"type": "email", "extra": {"include_thread": True, "forward": False}}),
+            (True, {"type": "email", "extra": {}}),
+            (True, {"type": "email", "extra": None}),
+            (False, {"type": "email", "extra": {"forward": True}}),
+            (False, {"type": "email-forward"}),
+        ],
+    )
+    async def test_no_forward(self, told, from_agent, source):
+        """An agent's answer with the thread below it is public, and so is what a customer forwards to the company."""
+        assert (await told(from_agent=from_agent, source=source)).visibility is Visibility.PUBLIC
+
     async def test_a_note_is_never_sent(self, gorgias, clock, replies_of):
         """A note has no time of sending and no receiver, and still is told, as internal."""
         ticket, _ = gorgias.open_ticket(ago(clock, 900))

@@ -7,6 +7,7 @@ to the limit before those are left out that the account may not see. A table wit
 import re
 from base64 import b64decode
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from hashlib import md5
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -136,6 +137,12 @@ class ServiceNowStandIn(StandIn):
     # How it answers.
 
     async def answer(self, request, path):
+        """Answer, and say when by the instance's clock."""
+        response = await self._answer(request, path)
+        response.headers["Date"] = format_datetime(self.clock.now(), usegmt=True)
+        return response
+
+    async def _answer(self, request, path):
         """Answer a request for a token, a list, or one record."""
         if path == "/oauth_token.do" and request.method == "POST":
             return self._give_token(dict(await request.post()))

@@ -111,6 +111,20 @@ class TestReading:
         late = servicenow.write(ticket, "late", at=ago(clock, 10) - OVERLAP)
         assert late in replies_in(await read(adapter.changes(cursor)))
 
+    async def test_a_time_to_come(self, adapter, servicenow, clock):
+        """Rows with a time that is still to come, as of an import in another zone, hide nothing that follows them."""
+        other, ticket = servicenow.open_ticket(ago(clock, 5000)), servicenow.open_ticket(ago(clock, 5000))
+        servicenow.write(other, "x", at=ago(clock, 4000))
+        ahead = servicenow.write(other, "imported", at=ago(clock, -36_000))
+        pages = await read(adapter.changes(ago(clock, 86_400)))
+        assert ahead in replies_in(pages)
+        await clock.sleep(60)
+        row = servicenow.write(ticket, "now", "carl.customer")
+        pages = await read(adapter.changes(pages[-1].cursor))
+        assert row in replies_in(pages)
+        assert ticket in states_in(pages)
+        assert set(pages[-1].replies) >= {ticket}
+
     async def test_one_second_on_many_pages(self, adapter, servicenow, clock):
         """Rows of one second go over pages without a loss, and every cursor goes on without one."""
         servicenow.most_rows = 3

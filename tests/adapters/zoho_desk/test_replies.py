@@ -156,6 +156,15 @@ class TestFirstMessage:
         zoho_desk.write(ticket, "ready", opening=True, status="PENDING")
         assert await read(ticket) == []
 
+    async def test_unmarked_and_on_its_way(self, read, zoho_desk, clock):
+        """Where no thread is marked, a first mail on its way is not told by its description, and so not twice."""
+        zoho_desk.marks_openings = False
+        ticket = zoho_desk.take_call(clock.now() - HOUR, "ready", channel="Email")
+        mail = zoho_desk.write(ticket, "ready", clock.now() - HOUR, opening=True, status="PENDING")
+        assert await read(ticket) == []
+        zoho_desk.thread(mail)["status"] = "SUCCESS"
+        assert [(one.id, one.first_message) for one in await read(ticket)] == [(mail, True)]
+
     async def test_call_and_answer_at_once(self, read, zoho_desk, clock):
         """An answer within the minute takes nothing from a call's description, as it says something else."""
         call = zoho_desk.take_call(clock.now() - HOUR)

@@ -3,9 +3,10 @@
 docs/adapters/hubspot.md says what maps to what, and names the pages relied on.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from syncd.model.communication import Channel, ThreadStatus
 from syncd.model.ticket import Attachment, Author, AuthorKind, Body, BodyFormat, Reply, Ticket, Visibility
@@ -15,6 +16,8 @@ MESSAGE, WELCOME = "MESSAGE", "WELCOME_MESSAGE"
 EVENTS = frozenset({"ASSIGNMENT", "THREAD_STATUS_CHANGE", "THREAD_INBOX_CHANGE"})
 WHOLE = "NOT_TRUNCATED"
 AUTOMATA = frozenset("BLIS")  # bots, AI agents, integrations and HubSpot itself
+OPENING = timedelta(minutes=1)
+"""A ticket that came out of a conversation may be made some seconds before it."""
 
 CHANNELS = {
     "EMAIL": Channel.EMAIL,
@@ -48,6 +51,7 @@ OTHER_ATTACHMENTS = {
     "CONTACT": "a contact card",
     "UNSUPPORTED_CONTENT": "content that HubSpot cannot show",
 }
+_SIGNED = re.compile(r"[?&](?:x-(?:amz|goog)-|(?:signature|sig|token|expires|policy|key-pair-id)=)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +138,25 @@ def ticket_of(record: Record, stage: Stage | None, assignee: str | None, link: s
     )
 
 
-def description_of(ticket: Record) -> Reply | None:
-    """Return a ticket's description as its first message, or None if it is empty."""
-    text = ticket.get_record("properties").find_text("content")
+def find_description(ticket: Record, threads: Iterable[Record]) -> Message | None:
+    """Return a ticket's description as a message, or None if it is empty.
+
+    It repeats a conversation that was there before the ticket, and is internal then. It is told all the same: a first
+    message that vanishes as soon as a conversation comes would look like a failure.
+    """
+    text, created_at = ticket.get_record("properties").find_text("content"), ticket.get_instant("createdAt")
     if text is None:
         return None
-    return Reply(
+    begun = [thread.find_instant("createdAt") for thread in threads]
+    is_copy = any(at is None or at <= created_at + OPENING for at in begun)
+    reply = Reply(
         id=f"{ticket.get_key('id')}-description",
         author=Author(AuthorKind.CUSTOMER),
-        visibility=Visibility.PUBLIC,
+        visibility=Visibility.INTERNAL if is_copy else Visibility.PUBLIC,
         body=Body(text),
-        created_at=ticket.get_instant("createdAt"),
-        first_message=True,
+        created_at=created_at,
     )
+    return Message(reply, thread_id="", actor=None, touched_at=None, is_whole=True)
 
 
 def find_message(record: Record, thread_id: str, channels: Mapping[str, str]) -> Message | None:
@@ -230,10 +240,16 @@ def _plain(word: str | None) -> str:
 
 
 def _attachments(record: Record) -> Iterable[Attachment]:
-    """Yield what hangs on a message: files with their links, other things by what they are."""
+    """Yield what hangs on a message: files with their links, other things by what they are.
+
+    A link that is signed is a key to a private file, for a few hours, and is left out.
+    """
     for item in record.find_records("attachments"):
         kind = item.find_text("type") or "FILE"
         if kind == "FILE":
-            yield Attachment(item.find_text("name") or "attachment", link=item.find_text("url"))
+            link = item.find_text("url") or ""
+            yield Attachment(
+                item.find_text("name") or "attachment", link=None if _SIGNED.search(link) else link or None
+            )
         elif kind in OTHER_ATTACHMENTS:
             yield Attachment(OTHER_ATTACHMENTS[kind])

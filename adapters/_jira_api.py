@@ -96,9 +96,9 @@ class JiraApi:
         """
         return await self._issue(key, {"fields": ",".join(STATE_FIELDS)})
 
-    async def whole(self, issue_id: str) -> Record:
+    async def whole(self, issue_id: str, known: RequestFields) -> Record:
         """Return an issue with description, files and the comments that come along; raises like `state`."""
-        fields = (*WHOLE_FIELDS, *(await self.request_fields()).ids)
+        fields = (*WHOLE_FIELDS, *known.ids)
         rendered = {} if self._is_cloud else {"expand": "renderedFields"}
         return await self._issue(issue_id, {"fields": ",".join(fields), "properties": CHANNEL_PROPERTY, **rendered})
 
@@ -127,9 +127,9 @@ class JiraApi:
             return []
         return record_of(response).get_records("issues")
 
-    async def whole_many(self, ids: Sequence[str]) -> list[Record]:
+    async def whole_many(self, ids: Sequence[str], known: RequestFields) -> list[Record]:
         """Return up to a hundred issues of Cloud with their comments."""
-        return await self._fetch(ids, (*WHOLE_FIELDS, *(await self.request_fields()).ids), [CHANNEL_PROPERTY])
+        return await self._fetch(ids, (*WHOLE_FIELDS, *known.ids), [CHANNEL_PROPERTY])
 
     async def _fetch(self, ids: Sequence[str], fields: Sequence[str], properties: Sequence[str] = ()) -> list[Record]:
         """Return issues in bulk.

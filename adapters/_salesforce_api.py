@@ -70,6 +70,7 @@ class SalesforceApi:
         self._base_url = base_url
         self._own_domains = own_domains
         self._fields: dict[str, frozenset[str]] = {}
+        self._once_seen: set[str] = set()
 
     async def find_user(self) -> str | None:
         """Return the name of the user that the app runs as, or None if the app's scopes do not tell it.
@@ -175,7 +176,7 @@ class SalesforceApi:
         except RefusedQuery as refused:
             if refused.code not in _SCHEMA_CODES:
                 raise
-            del self._fields[kind]
+            self._fields.pop(kind, None)
             now = await self._visible(kind)
             if now == names:
                 raise
@@ -190,6 +191,7 @@ class SalesforceApi:
         seen = await self._seen_fields(kind)
         hidden = [name for name in NEEDED[kind] if name not in seen]
         if hidden:
+            self._fields.pop(kind, None)  # who resumes the system may have mended it
             raise PauseSystem(
                 f"the Salesforce user does not see {', '.join(hidden)} of {kind}: give it read access to the object "
                 "and to these fields (field-level security)"
@@ -200,6 +202,9 @@ class SalesforceApi:
         """Return the names of the fields that the user sees; none if there is no such object for it.
 
         https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_sobject_describe.htm
+
+        Raises:
+            PauseSystem: there was such an object before; its rows are not gone, but out of sight.
         """
         if kind not in self._fields:
             path = f"{API}/sobjects/{kind}/describe"
@@ -209,10 +214,15 @@ class SalesforceApi:
             except RefusedQuery as refused:
                 if refused.code != "NOT_FOUND":
                     raise
+                if kind in self._once_seen:
+                    raise PauseSystem(
+                        f"the Salesforce user does not see the object {kind} any more: give it read access to it"
+                    ) from None
                 names = frozenset()
             else:
                 if "Id" not in names:
                     raise UnexpectedAnswer(f"{path} describes an object without an Id")
+                self._once_seen.add(kind)
             self._fields[kind] = names
         return self._fields[kind]
 

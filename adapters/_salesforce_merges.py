@@ -23,13 +23,17 @@ def is_untouched(row: Row) -> bool:
 
 
 def origin_of(row: Row, case: SeenCase, merged: Sequence[SeenCase]) -> str:
-    """Return the id of the case that a row on `case` was written on; `merged` are the cases merged into that one."""
-    later = [one for one in merged if one.stamped_at >= row.created_at and not _is_before(row, one)]
+    """Return the id of the case that a row on `case` was written on; `merged` are the cases merged into that one.
+
+    What is older than its case was moved to it, whether or not that stamped it.
+    """
+    is_older = row.created_at < case.created_at - OPENING
+    later = [one for one in merged if one.stamped_at >= row.created_at and (is_older or not _is_before(row, one))]
     moved_from = [one for one in later if one.created_at - OPENING <= row.created_at]
-    if not moved_from or is_untouched(row):
+    if not moved_from or (is_untouched(row) and not is_older):
         return case.id
     by_merge = [one for one in moved_from if one.is_deleted and abs(row.stamped_at - one.stamped_at) <= AT_ONCE]
-    if len(by_merge) == 1 or (row.created_at < case.created_at - OPENING and len(moved_from) == 1):
+    if len(by_merge) == 1 or (is_older and len(moved_from) == 1):
         return (by_merge or moved_from)[0].id
     return UNCLEAR
 

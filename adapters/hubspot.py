@@ -20,7 +20,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from adapters._hubspot_api import HubspotApi, Paths
 from adapters._hubspot_feed import Bookmark, Sweep
 from adapters._hubspot_names import Names
-from adapters._hubspot_records import Message, body_of, description_of, find_message, ticket_of
+from adapters._hubspot_records import Message, body_of, find_description, find_message, ticket_of
 from syncd.model.errors import InvalidTicketRef, TicketUnavailable
 from syncd.model.ticket import (
     Author,
@@ -67,7 +67,7 @@ class HubspotConfig(AdapterConfig):
     )
     description_is_message: bool = Field(
         False,
-        description="Take the description of a ticket without any conversation as its first message, by the customer.",
+        description="Take the description of a ticket that no conversation began as the customer's first message.",
     )
 
     @field_validator("web_url")
@@ -196,13 +196,10 @@ class Hubspot(Adapter[HubspotConfig]):
         https://developers.hubspot.com/docs/api-reference/conversations-conversations-v3/guide
         """
         threads = await self._api.threads(ticket.id)
-        if not threads:
-            state = await self._api.ticket(ticket.id)  # raises if the ticket is gone, which is not the same as silent
-            description = description_of(state) if self.options.description_is_message else None
-            if description is not None and (since is None or description.created_at >= since):
-                yield description
-            return
-        messages = await self._messages(ticket.id, [thread for thread in threads if not thread.is_true("spam")])
+        messages = await self._descriptions(ticket.id, threads)
+        if threads:
+            messages += await self._messages(ticket.id, [thread for thread in threads if not thread.is_true("spam")])
+            messages.sort(key=lambda one: one.age)
         first = next((one.reply.id for one in messages if one.opens), None)
         wanted = [one for one in messages if one.is_of(since)]
         agents = {one.actor for one in wanted if one.reply.author.kind is AuthorKind.AGENT and one.actor}
@@ -231,8 +228,21 @@ class Hubspot(Adapter[HubspotConfig]):
                 is_last = page.after is None
                 yield ChangePage((sweep.bookmark() if is_last else bookmark).cursor(), named)
 
+    async def _descriptions(self, ticket_id: str, threads: Sequence[Record]) -> list[Message]:
+        """Return the description of a ticket if the settings make it a message, and there is one.
+
+        Raises:
+            TicketUnavailable: there are no threads because the ticket is gone, which is not the same as silent.
+        """
+        is_message = self.options.description_is_message
+        if threads and not is_message:
+            return []
+        state = await self._api.ticket(ticket_id)
+        description = find_description(state, threads) if is_message else None
+        return [] if description is None else [description]
+
     async def _messages(self, ticket_id: str, threads: Sequence[Record]) -> list[Message]:
-        """Return what is in threads, oldest first, each once."""
+        """Return what is in threads, each once."""
         channels = await self._names.channels()
         found: dict[str, Message] = {}
         for thread_id in dict.fromkeys(thread.get_key("id") for thread in threads):
@@ -240,7 +250,7 @@ class Hubspot(Adapter[HubspotConfig]):
                 message = find_message(record, thread_id, channels)
                 if message is not None:
                     found[message.reply.id] = message
-        return sorted(found.values(), key=lambda one: one.age)
+        return list(found.values())
 
     async def _whole_body(self, message: Message) -> Body:
         """Return the text of a message as it was written, or what the list showed of it if there is no more."""

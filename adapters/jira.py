@@ -186,7 +186,8 @@ class Jira(Adapter[JiraConfig]):
 
     async def replies(self, ticket: Ticket, since: datetime | None) -> AsyncIterator[Reply]:
         """Yield description and comments: those that come with the issue, or page by page where they were cut."""
-        issue = await self._parse(await self._api.whole(ticket.id))
+        known = await self._api.request_fields()
+        issue = Issue.parse(await self._api.whole(ticket.id, known), known, self._site)
         comments: Sequence[Record] = issue.comments
         if not issue.has_all_comments:
             comments = await self._api.comments(ticket.id, since)
@@ -224,11 +225,11 @@ class Jira(Adapter[JiraConfig]):
 
     async def _hand_out(self, rows: Sequence[Row]) -> tuple[Sequence[Ticket], dict[str, tuple[Reply, ...]]]:
         """Return issues that changed, and the replies of those whose comments are all there and say who sees them."""
-        wanted = {row.id: row.updated_ms for row in rows}
+        wanted, known = {row.id: row.updated_ms for row in rows}, await self._api.request_fields()
         states: list[Ticket] = []
         replies: dict[str, tuple[Reply, ...]] = {}
-        for raw in await self._api.whole_many(list(wanted)):
-            issue, state = await self._parse(raw), parse_ticket(raw, self._site)
+        for raw in await self._api.whole_many(list(wanted), known):
+            issue, state = Issue.parse(raw, known, self._site), parse_ticket(raw, self._site)
             if issue.id not in wanted:
                 continue
             states.append(state)
@@ -257,9 +258,6 @@ class Jira(Adapter[JiraConfig]):
                 "JQL is bounded for this account"
             )
         return mark.without(mark.newest)
-
-    async def _parse(self, raw: Record) -> Issue:
-        return Issue.parse(raw, await self._api.request_fields(), self._site)
 
     def _replies(self, issue: Issue, comments: Sequence[Record], told: dict[str, bool]) -> Iterator[Reply]:
         yield from replies_of(issue, comments, told, plain_public=self.options.plain_issues == "public")

@@ -66,16 +66,32 @@ class TestThreads:
         assert await read(ticket_id, later, sign_in(description_is_message=True)) == []
 
     async def test_description_repeats_the_first_message(self, hubspot, sign_in, read, ticket):
-        """Where there is a conversation the description repeats it, and is not read twice, even with that setting."""
+        """A conversation that began the ticket is repeated by its description, which then is internal."""
         hubspot.touch(ticket[0], content="hello")
         message = hubspot.write(ticket[1], "hello", by=CUSTOMER)
-        assert [reply.id for reply in await read(ticket[0], None, sign_in(description_is_message=True))] == [message]
+        replies = await read(ticket[0], None, sign_in(description_is_message=True))
+        assert {reply.id: (reply.visibility, reply.first_message) for reply in replies} == {
+            message: (Visibility.PUBLIC, True),
+            f"{ticket[0]}-description": (Visibility.INTERNAL, False),
+        }
+
+    async def test_description_before_the_conversation(self, hubspot, sign_in, read, clock):
+        """A description that was told stays told, as the first message, when the conversation begins later."""
+        ticket_id, opened_at = hubspot.open_ticket(content="My locker is stuck."), clock.now()
+        adapter = sign_in(description_is_message=True)
+        (told,) = await read(ticket_id, None, adapter)
+        await clock.sleep(600)
+        answer = hubspot.write(hubspot.open_thread(ticket_id), "We are on our way.")
+        first, second = await read(ticket_id, opened_at, adapter)
+        assert first == told
+        assert (second.id, second.first_message) == (answer, False)
 
     async def test_description_beside_spam(self, hubspot, sign_in, read):
         """The description of a ticket whose conversation is spam is spam as well."""
         ticket_id = hubspot.open_ticket(content="buy now")
         hubspot.open_thread(ticket_id, spam=True)
-        assert await read(ticket_id, None, sign_in(description_is_message=True)) == []
+        (reply,) = await read(ticket_id, None, sign_in(description_is_message=True))
+        assert reply.visibility is Visibility.INTERNAL
 
     async def test_gone(self, hubspot, read, ticket):
         """A deleted ticket has no list of threads, which is not the same as having no replies."""
@@ -228,6 +244,14 @@ class TestTexts:
         hubspot.write(ticket[1], "hi", richText=..., subject=...)
         (reply,) = await read(ticket[0])
         assert (reply.body.text, reply.body.format, reply.subject) == ("hi", BodyFormat.TEXT, None)
+
+    @pytest.mark.parametrize("signed", ["Expires=1&Signature=abc", "portalId=1&X-Amz-Signature=abc", "token=abc"])
+    async def test_signed_links(self, hubspot, read, ticket, signed):
+        """A link that is signed opens a private file for whoever has it: the file comes without a link."""
+        file = {"type": "FILE", "fileId": "1", "name": "a.pdf", "url": f"https://x.test/a.pdf?{signed}"}
+        hubspot.write(ticket[1], "x", attachments=[file])
+        (reply,) = await read(ticket[0])
+        assert [(one.name, one.link) for one in reply.attachments] == [("a.pdf", None)]
 
     async def test_attachments(self, hubspot, read, ticket):
         """Files are named with their links, other things by what they are; buttons of a bot are none."""

@@ -32,6 +32,7 @@ class JiraStandIn(StandIn):
         self.has_ended = self.is_stuck = self.validates = False
         self.is_agent = self.has_service_management = True
         self.sends_date = True
+        self.fields = FIELDS  # without those of requests where Service Management was never there
         self.fetched = []  # the bodies of bulk reads
         self.stale = {}  # issue id: the time of an old copy that a bulk read still hands out
 
@@ -91,7 +92,7 @@ class JiraStandIn(StandIn):
             case ["myself"]:
                 return answer_json({**self.site.agent, "displayName": "Sync Bot", "timeZone": "Europe/Berlin"})
             case ["field"]:
-                return answer_json(FIELDS)
+                return answer_json(self.fields)
             case ["project", key]:
                 return answer_json({"key": key}) if key in self.projects else refused(404, "No project could be found")
         return no_such_path()

@@ -34,6 +34,14 @@ class TestCloud:
         assert (await told_by(cloud, pages[-1].cursor))[0] == []
         assert [path for path, _ in jira.requests] == ["/rest/api/3/search/jql"]
 
+    async def test_few_requests_without_service_management(self, cloud, jira, clock):
+        """On a site that has no requests, the fields are asked for once a bulk read, and not once an issue."""
+        jira.fields = jira.fields[:1]
+        for number in range(150):
+            jira.site.open_issue(ago(clock, 3000 - number), is_request=False)
+        await pages_of(cloud, ago(clock, 3600))
+        assert (len(jira.fetched), jira.count("/field")) == (2, 2)
+
     async def test_same_reply(self, cloud, jira, clock):
         """A reply reads the same from the feed and from its ticket, notes and all."""
         issue_id = jira.site.open_issue(ago(clock, 900))

@@ -111,12 +111,12 @@ class SalesforceStandIn(StandIn):
         now = self.clock.now()
         self.tables[kind][key] |= {"SystemModstamp": now, "LastModifiedDate": now} | fields
 
-    def merge(self, loser, winner, *, keeps=False):
+    def merge(self, loser, winner, *, keeps=False, stamps=True):
         """Merge a case into another: its mails and comments move, without a word in them."""
         for kind in ("EmailMessage", "CaseComment"):
             for key, row in self.tables[kind].items():
                 if row["ParentId"] == loser:
-                    self.change(kind, key, ParentId=winner)
+                    self.change(kind, key, ParentId=winner) if stamps else row.update(ParentId=winner)
         self.change("Case", loser, MasterRecordId=winner, IsDeleted=not keeps, Status="Closed", IsClosed=True)
 
     def purge(self, kind, key):

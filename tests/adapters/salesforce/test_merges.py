@@ -92,6 +92,13 @@ class TestOrigins:
         assert found[comment] == "unclear"
         assert found[own] is None
 
+    async def test_no_stamp(self, adapter, salesforce, pair):
+        """What is older than the case that it is on came with the merge, even if the merge has not stamped it."""
+        loser, winner, mail, comment, own = pair
+        salesforce.change("Case", winner, CreatedDate=salesforce.tables["CaseComment"][own]["CreatedDate"])
+        salesforce.merge(loser, winner, stamps=False)
+        assert await origins(adapter, winner) == {mail: loser, comment: loser, own: None}
+
     async def test_first_mail_of_another_case(self, adapter, salesforce, clock):
         """A mail that opened the merged case in the same minute does not stand for the description of this one."""
         winner = salesforce.open_case()

@@ -170,6 +170,19 @@ class TestSight:
         with pytest.raises(PauseSystem, match="EmailMessage"):
             [reply async for reply in adapter.replies(ticket, None)]
 
+    @pytest.mark.parametrize("name", ["*", "TextBody"])
+    async def test_hidden_until_mended(self, adapter, salesforce, name):
+        """Who resumes a system without mending what is hidden is told again; once it is mended, all mails are read."""
+        case_id, mail = salesforce.open_by_mail()
+        (ticket,) = await adapter.tickets([case_id])
+        assert [reply.id async for reply in adapter.replies(ticket, None)] == [mail]
+        salesforce.hidden = {"EmailMessage": {name}}
+        for _ in range(2):
+            with pytest.raises(PauseSystem, match="EmailMessage"):
+                [reply async for reply in adapter.replies(ticket, None)]
+        salesforce.hidden = {}
+        assert [reply.id async for reply in adapter.replies(ticket, None)] == [mail]
+
     async def test_no_case_at_all(self, adapter, salesforce):
         """Where no case is shown at all, permissions are gone, and not the tickets."""
         case_id = salesforce.open_case()

@@ -11,6 +11,7 @@ from adapters._rest_expressions import (
     Table,
     TimeFormat,
     Times,
+    VisibleExpression,
     Zone,
     check_template,
     mistake,
@@ -219,7 +220,7 @@ class ReplyFields(Table):
     id: Expression = Field(description="The stable key, unique in the system.")
     author: Expression | None = Field(None, description="Name of who wrote it.")
     author_kind: Expression | None = Field(None, description="A word, looked up in replies.author_kinds.")
-    public: Expression = Field(description="Must give exactly true, else the reply is internal.")
+    public: VisibleExpression = Field(description="Must give exactly true, else the reply is internal.")
     body: Expression = Field(description="The text.")
     body_format: Expression | None = Field(None, description="A word, looked up in replies.body_formats; else text.")
     channel: Expression | None = Field(None, description="A word, looked up in replies.channels.")

@@ -34,6 +34,9 @@ _KINDS = {
 }
 """The library's words for types, in ours."""
 
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_HEADERS_OF_HTTP = frozenset({"host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade"})
+
 _PROBE = datetime(2026, 11, 24, 17, 48, 59, tzinfo=UTC)
 
 
@@ -92,6 +95,11 @@ class Expression:
         """Tell whether it needs the record of the ticket beside the one of the reply."""
         return any(node["type"] == "field" and node["value"] == TICKET for node in _nodes(self._parsed.parsed))
 
+    @property
+    def is_constant(self) -> bool:
+        """Tell whether it is a value that is written out, whatever the record holds."""
+        return bool(self._parsed.parsed["type"] == "literal")
+
     def find(self, scope: Any) -> Any:
         """Return what it gives on a record; None where there is nothing.
 
@@ -132,6 +140,17 @@ def _check_function(name: str, given: int) -> None:
         raise mistake(f"JMESPath: {name}() takes {least}{len(wanted)} values and is given {given}")
 
 
+def check_visible(expression: Expression) -> Expression:
+    """Return an expression that says what is public: one that is true without any reason would let notes out."""
+    try:
+        is_public = expression.find({TICKET: {}}) is True
+    except Unfit:
+        is_public = False
+    if is_public and not expression.is_constant:
+        raise mistake("gives true where a record tells nothing, so that a note would count as public")
+    return expression
+
+
 def check_pattern(text: str) -> str:
     """Return the text of a regular expression."""
     try:
@@ -166,11 +185,23 @@ def check_time_format(text: str) -> str:
         read = datetime.strptime(_PROBE.strftime(text), text)  # noqa: DTZ007 - only the date is looked at
     except ValueError:
         read = None
-    if read is None or read.date() != _PROBE.date():
-        raise mistake("must be iso, epoch, epoch_ms or a format such as %Y-%m-%d.%H:%M:%S that holds a whole date")
+    if read is None or read.date() != _PROBE.date() or read.hour not in {0, _PROBE.hour}:
+        raise mistake(
+            "must be iso, epoch, epoch_ms or a format such as %Y-%m-%d.%H:%M:%S that holds a whole date, and tells "
+            "morning from evening if it holds hours"
+        )
     return text
 
 
+def check_header(name: str) -> str:
+    """Return the name of a header that may be set: one that leads to another host would take the credentials there."""
+    if not _HEADER.fullmatch(name) or name.lower() in _HEADERS_OF_HTTP:
+        raise mistake("is no name of a header that can be set")
+    return name
+
+
+VisibleExpression = Annotated[Expression, AfterValidator(check_visible)]
+HeaderName = Annotated[str, AfterValidator(check_header)]
 Pattern = Annotated[str, AfterValidator(check_pattern)]
 LinkPattern = Annotated[str, AfterValidator(check_link_pattern)]
 Zone = Annotated[str, AfterValidator(check_zone)]

@@ -146,7 +146,9 @@ class Lookup:
         raise UnexpectedAnswer(f"{place}.record {reason} (answer of {response.path})")
 
     def _is(self, record: Record, name: str, value: str) -> bool:
+        """Tell whether a record is the ticket of this id, or of this number, which people write in any case."""
         try:
-            return self._reading.key(record, name, "a ticket").casefold() == value.casefold()
+            key = self._reading.key(record, name, "a ticket")
         except UnexpectedAnswer:
             return False
+        return key == value or (name == "number" and key.casefold() == value.casefold())

@@ -139,6 +139,8 @@ class ReplyReading:
             about = f"reply {number} of ticket {ticket_id}"
             if self._skip is None or not self._skip.value(scope, about):
                 reply = self._reply(self._rules, self._files, scope, about)
+                if first and reply.id == first.id:
+                    _require_same(first, reply)
                 found.setdefault(reply.id, reply)
         ordered = sorted(found.values(), key=lambda reply: reply.created_at)
         if whole and self._oldest_is_first and ordered:
@@ -250,6 +252,12 @@ class _Files:
             media_type=as_text(fields.media_type.find(entry)) if fields.media_type else None,
             link=link if link and _is_web_address(link) else None,
         )
+
+
+def _require_same(first: Reply, reply: Reply) -> None:
+    """Raise if a reply has the id of the first message by chance: it would be lost."""
+    if reply.body.text != first.body.text and reply.created_at != first.created_at:
+        raise UnexpectedAnswer(f"replies.first.id gives the id of another reply ({reply.id}); write a text before it")
 
 
 def _is_web_address(link: str) -> bool:

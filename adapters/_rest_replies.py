@@ -73,8 +73,11 @@ class ReplyLists:
         except Unfit as error:
             raise UnexpectedAnswer(f"replies.ids {error} (ticket {ticket_id})") from None
         found: dict[str, dict[str, Any]] = {}
-        for start in range(0, len(ids), options.by_ids.at_once):
-            found |= await self._chunk(options.by_ids, ids[start : start + options.by_ids.at_once])
+        missing, before = ids, len(ids) + 1
+        while 0 < len(missing) < before:  # what is missing may have had no room in the answer: it is asked for again
+            for start in range(0, len(missing), options.by_ids.at_once):
+                found |= await self._chunk(options.by_ids, missing[start : start + options.by_ids.at_once])
+            missing, before = [key for key in missing if key not in found], len(missing)
         records = [found[key] for key in ids if key in found]
         if not records and len(ids) > 1:  # one that is not there was deleted, but hardly all of them
             raise UnexpectedAnswer(

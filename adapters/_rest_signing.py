@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from adapters._rest_expressions import Expression, Table, Unfit, mistake
+from adapters._rest_expressions import Expression, HeaderName, Table, Unfit, mistake
 from syncd.model.errors import UnexpectedAnswer
 from syncd.sources.adapter import (
     Authentication,
@@ -21,7 +21,7 @@ class HeaderOptions(Table):
     """A header with a secret."""
 
     secret: SecretStr = Field(description="The token or key.")
-    name: str = Field("Authorization", description="Name of the header.")
+    name: HeaderName = Field("Authorization", description="Name of the header.")
     scheme: str = Field("", description="Word before the secret, such as Bearer or Token.")
 
 
@@ -57,10 +57,12 @@ class SessionOptions(Table):
 
     path: str = Field(description="Path that opens a session.")
     answer_key: str = Field(description="Key of the answer that holds it.")
-    headers: dict[str, SecretStr] = Field({}, description="Headers of the request that opens it (a GET without form).")
+    headers: dict[HeaderName, SecretStr] = Field(
+        {}, description="Headers of the request that opens it (a GET without form)."
+    )
     form: dict[str, str] | None = Field(None, description="What is sent as JSON, plain.")
     secret_form: dict[str, SecretStr] = Field({}, description="What is sent as JSON and secret.")
-    header: str = Field("", description="Header that carries the session.")
+    header: HeaderName = Field("", description="Header that carries the session.")
     parameter: str = Field("", description="Parameter that carries it, if no header does.")
 
     over: Expression | None = Field(None, description="Gives true on an answer with status 200 that says it is over.")

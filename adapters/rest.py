@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from adapters._rest_api import RestApi
 from adapters._rest_config import ChangeOptions, CheckOptions, ReplyOptions, TicketOptions, TimesOptions
-from adapters._rest_expressions import Expression, mistake
+from adapters._rest_expressions import Expression, HeaderName, mistake
 from adapters._rest_feed import Change, Feed
 from adapters._rest_lookup import Lookup
 from adapters._rest_records import ReplyReading, TicketReading
@@ -32,8 +32,8 @@ class RestConfig(AdapterConfig):
     """Everything about the system."""
 
     authentication: AuthenticationOptions = Field(description="How to sign in: one table inside it.")
-    headers: dict[str, str] = Field({}, description="Further headers of every request.")
-    secret_headers: dict[str, SecretStr] = Field({}, description="Further headers that are secret.")
+    headers: dict[HeaderName, str] = Field({}, description="Further headers of every request.")
+    secret_headers: dict[HeaderName, SecretStr] = Field({}, description="Further headers that are secret.")
     requests_per_minute: float = Field(60, gt=0, le=60_000, description="The pace that the system bears.")
     concurrency: int = Field(2, ge=1, le=50, description="Requests under way at once.")
     failed: Expression | None = Field(None, description="Gives anything but nothing or false on a failure inside 200.")
@@ -46,6 +46,8 @@ class RestConfig(AdapterConfig):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         replies, changes, fields = self.replies, self.changes, self.ticket.fields
+        if replies.path and not replies.places_used & {"id", "number"}:
+            raise mistake("replies: needs the place {id} or {number}, else each ticket gets the replies of all")
         told = replies.first is not None or replies.fields.first_message is not None or not replies.oldest_is_first
         if "since" in replies.places_used and not told:
             raise mistake(

@@ -1,6 +1,7 @@
 """Pages are turned to their end, and no further; where they lead is decided here."""
 
 import pytest
+from multidict import CIMultiDict
 
 from syncd.model.errors import UnexpectedAnswer
 from syncd.sources.paging import Pages, next_link, path_below
@@ -31,6 +32,13 @@ def test_a_page_that_was_read_is_no_next_page():
 def test_the_next_page_of_a_link_header(header, address):
     """The address whose relation is next is found, among others and in any spelling that the RFC allows."""
     assert next_link({"Link": header}) == address
+
+
+def test_the_next_page_may_be_in_a_header_of_its_own():
+    """Where an answer has several Link headers, such as one of a proxy, the next page is found in any of them."""
+    links = [("Link", "</style.css>; rel=preload"), ("Link", '<https://x.test/t?page=2>; rel="next"')]
+    assert next_link(CIMultiDict(links)) == "https://x.test/t?page=2"
+    assert next_link(CIMultiDict()) is None
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ class RestStandIn(StandIn):
         self.stuck = False  # every page names itself as its next one, and a counted list begins anew for ever
         self.past_the_end_is_404 = False
         self.clamps = 100  # the most rows on a page, whatever is asked for
+        self.most_by_ids = 100  # the most messages that are answered by their ids
         self.tickets, self.messages, self.forbidden = {}, {}, set()
         self.role = "agent"
         self.sessions = 0
@@ -154,7 +155,7 @@ class RestStandIn(StandIn):
 
     def _messages_by_id(self, ids, query):
         rows = [self._shown_message(self.messages[int(key)]) for key in ids if int(key) in self.messages]
-        return refuse_surplus(query, {"id"}) or answer_json({"rows": rows})
+        return refuse_surplus(query, {"id"}) or answer_json({"rows": rows[: self.most_by_ids]})
 
     def _one_ticket(self, key, query):
         refusal = refuse_surplus(query, {"with"})

@@ -70,6 +70,23 @@ async def test_the_first_message_may_be_in_the_ticket(desk, ticket, read):
     assert len(await read(replies="first")) == 2
 
 
+async def test_an_answer_that_has_no_room_for_all_ids_hides_no_reply(desk, ticket, read):
+    """What an answer by ids leaves out is asked for again, until nothing more comes."""
+    for number in range(5):
+        desk.write(ticket, str(number))
+    desk.most_by_ids = 1
+    assert [reply.body.text for reply in await read(replies="ids")] == ["hello", "0", "1", "2", "3", "4"]
+
+
+async def test_a_first_message_with_the_id_of_another_reply_is_a_failure(desk, ticket, read):
+    """Where tickets and replies are counted alike, the first message must not swallow the reply of its number."""
+    key = desk.write(ticket, "Is it on?", at=desk.clock.now() + timedelta(minutes=1))
+    with pytest.raises(UnexpectedAnswer, match=f"replies.first.id gives the id of another reply .{key}."):
+        await read({"replies.first.id": "to_string(thread[1].id)"}, replies="first")
+    found = await read({"replies.first.id": "to_string(thread[0].id)"}, replies="first")
+    assert [reply.body.text for reply in found] == ["hello", "Is it on?"]
+
+
 @pytest.mark.parametrize("given", [None, 1, "true", [], {}, "yes"])
 async def test_only_exactly_true_is_public(desk, ticket, read, given):
     """A reply whose visibility is anything but true is internal."""

@@ -46,6 +46,11 @@ def options():
         ("ticket.number_pattern", "(a", "is no regular expression: missing ), unterminated subpattern at column 1"),
         ("ticket.link_pattern", "/view/", "needs a group (?P<number>...) or (?P<id>...) for what names the ticket"),
         ("times.zone", "Mars/Olympus", "is no time zone that is known here, such as Europe/Berlin"),
+        ("replies.fields.public", "kind != 'note'", "gives true where a record tells nothing"),
+        ("replies.fields.public", "!private", "gives true where a record tells nothing"),
+        ("replies.fields.public", "private == _ticket.private", "gives true where a record tells nothing"),
+        ("authentication.header.name", "Host", "is no name of a header that can be set"),
+        ("times.format", "%Y-%m-%d %I:%M", "tells morning from evening"),
         ("times.format", "%H:%M", "must be iso, epoch, epoch_ms or a format such as %Y-%m-%d.%H:%M:%S"),
         ("ticket.statuses.done", "SHUT", "Input should be 'CREATED', 'ONGOING' or 'CLOSED'"),
         ("replies.author_kinds.staff", "boss", "Input should be 'customer', 'agent', 'system' or 'unknown'"),
@@ -83,6 +88,10 @@ def test_a_mistake_is_told_with_its_place(options, place, value, told):
         ("replies.ids", "message_ids", "replies: ids and by_ids belong together"),
         ("replies.path", ..., "replies: params and paging are for a list of its own"),
         ("replies.params", {"since": "{since}"}, "say what the first message is"),
+        ("replies.path", "/messages", "replies: needs the place {id} or {number}"),
+        ("headers", {"Host": "elsewhere.test"}, "is no name of a header that can be set"),
+        ("secret_headers", {"host": "elsewhere.test"}, "is no name of a header that can be set"),
+        ("headers", {"X-A: b\r\nHost": "elsewhere.test"}, "is no name of a header that can be set"),
         ("changes.params", ..., "changes: needs the place {since}"),
         ("changes.about", "replies", "changes: a list of replies needs ticket_id and changed_at"),
         ("changes.replies", "thread", "replies is for systems whose tickets hold their replies"),
@@ -121,6 +130,19 @@ def test_a_recipe_loads(tmp_path, recipe):
     (system,) = load_settings(file, {}).systems.values()
     assert system.adapter_class is Rest
     assert system.options.authentication.model_fields_set
+
+
+@pytest.mark.parametrize("expression", ["`true`", "id != null && private != `true`", "private == `false`"])
+def test_a_constant_and_what_is_always_there_may_say_public(options, expression):
+    """All replies of a system without notes are public by a constant, and others by a field that is always there."""
+    put(options, "replies.fields.public", expression)
+    assert Rest.config.model_validate(options).replies.fields.public.text == expression
+
+
+def test_the_recipe_of_django_helpdesk_tells_no_address_of_a_file():
+    """The address of a file holds the key of its ticket, which opens it to anybody: no reply carries it."""
+    recipe = tomllib.loads((RECIPES[0].parent / "django_helpdesk.toml").read_text(encoding="utf-8"))
+    assert "link" not in recipe["systems"]["helpdesk"]["options"]["replies"]["fields"]["attachments"]
 
 
 def test_a_secret_may_come_from_outside(tmp_path):

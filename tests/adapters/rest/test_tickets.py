@@ -98,6 +98,17 @@ async def test_a_bulk_answer_that_ignores_the_ids(desk, describe, ticket):
     assert len(desk.requests) == 1
 
 
+async def test_ids_that_differ_in_case_are_two_tickets(desk, describe):
+    """Where ids are told apart by upper and lower case, one ticket is never taken for the other."""
+    for key in ("aBc", "abc"):
+        ticket, _ = desk.open_ticket(desk.clock.now(), key=key)
+    by_id = {"path": "/search", "params": {"number": "T-"}, "rows": "rows"}
+    changed = {"ticket.by_ids": ..., "ticket.by_id": by_id, "ticket.fields.id": "key"}
+    assert [one.id for one in await describe(desk, changed).tickets(["abc"])] == ["abc"]
+    desk.delete(ticket)
+    assert await describe(desk, changed).tickets(["abc"]) == [Unavailable("abc", Unavailability.GONE)]
+
+
 async def test_words_that_are_not_mapped_stay_words(desk, describe, ticket):
     """A status that no table has is told as the vendor's word alone; upper and lower case make no difference."""
     desk.change(ticket, state={"name": "Strange"})

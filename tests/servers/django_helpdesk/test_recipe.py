@@ -108,6 +108,7 @@ async def test_a_followup_without_words_is_no_reply(django_helpdesk, adapter, ti
     (attachment,) = replies[1].attachments
     assert attachment.name.endswith("plan.txt")
     assert attachment.size_bytes == 4
+    assert attachment.link is None
 
 
 async def test_the_status_is_mapped(django_helpdesk, adapter, ticket):

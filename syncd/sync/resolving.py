@@ -21,9 +21,7 @@ CAUSES = {
     Unavailability.MERGED: Cause.TICKET_MERGED,
 }
 AT_ONCE = 100
-ALL_FAIL_AFTER = 20
-SILENT_AFTER = 3
-"""So many tickets, one by one, that none of them can be read (or answered at all) is not about a ticket."""
+ALL_FAIL_AFTER = 3
 
 
 async def resolve_links(system: System, until: float) -> tuple[int, bool]:
@@ -183,28 +181,46 @@ async def _read_some(system: System, ticket_ids: list[str]) -> list[Ticket | Una
     """Return the state of tickets read at once, or one by one if that failed: one of them may have spoilt it.
 
     Raises:
-        PauseSystem, RetryLater: nothing can be read, or the system asked for a wait.
-        Exception: what the first ones failed with, where none of them could be read: then it is not about one ticket.
+        RetryLater, PauseSystem: the system cannot be read.
+        Exception: what the first one failed with, where none of many can be read: then it is not about one ticket.
     """
     try:
         return await system.adapter.tickets(ticket_ids)
     except Exception as error:
-        if len(ticket_ids) == 1 or _is_about_all(error):
+        if _is_about_the_system(error) or (len(ticket_ids) == 1 and isinstance(error, RetryLater)):
             raise
+        if len(ticket_ids) == 1:
+            _warn_left_out(system, error)
+            return []
         bound = logger.bind(system=system.name, tickets=len(ticket_ids), failure=type(error).__name__)
         bound.warning("tickets could not be read at once, so they are read one by one")
+    return await _read_each(system, ticket_ids)
+
+
+async def _read_each(system: System, ticket_ids: Sequence[str]) -> list[Ticket | Unavailable]:
     told: list[Ticket | Unavailable] = []
-    for place, ticket_id in enumerate(ticket_ids, start=1):
+    failures: list[Exception] = []
+    for ticket_id in ticket_ids:
         try:
             told += await system.adapter.tickets([ticket_id])
         except Exception as error:
-            most = SILENT_AFTER if isinstance(error, RetryLater) else ALL_FAIL_AFTER
-            if _is_about_all(error) or (place >= most and not told):
+            if _is_about_the_system(error):
                 raise
-            logger.bind(system=system.name, failure=type(error).__name__).warning("ticket could not be read")
+            failures.append(error)
+            _warn_left_out(system, error)
+        if not told and sum(isinstance(one, RetryLater) for one in failures) == ALL_FAIL_AFTER:
+            raise failures[0]  # each of them takes its time; this is an outage
+    is_outage = bool(failures) and all(isinstance(one, RetryLater) for one in failures)
+    if not told and (is_outage or len(failures) >= ALL_FAIL_AFTER):
+        raise failures[0]
     return told
 
 
-def _is_about_all(error: Exception) -> bool:
-    """Tell whether a failure is the system's, whatever it was asked: credentials, or a wait that it asked for."""
+def _is_about_the_system(error: Exception) -> bool:
+    """Tell whether nothing else need be asked now: a person has to mend something, or a wait was asked for."""
     return isinstance(error, PauseSystem) or (isinstance(error, RetryLater) and error.wait_seconds is not None)
+
+
+def _warn_left_out(system: System, error: Exception) -> None:
+    reason = str(error) if isinstance(error, SyncdError) else type(error).__name__
+    logger.bind(system=system.name, failure=type(error).__name__).warning("ticket could not be read: {}", reason)

@@ -13,7 +13,7 @@ from loguru import logger
 
 from syncd.model.collected import Collected, Disposition, Entry, Gap, Known, Stored
 from syncd.model.delivery import Lane
-from syncd.model.errors import PauseSystem, TicketUnavailable
+from syncd.model.errors import PauseSystem, RetryLater, TicketUnavailable
 from syncd.model.link import Link, LinkState
 from syncd.model.ticket import AuthorKind, Reply, Ticket, Unavailable, Visibility
 from syncd.store import links, replies, requests, restored
@@ -151,12 +151,12 @@ async def _one_link(
 
 def _ticket(link: Link, states: dict[str, Ticket | Unavailable]) -> Ticket:
     state = None if link.ticket is None else states.get(link.ticket.id)
+    if state is None:
+        # It may be merged or gone by now. What is not known is no reason to go on with what was known before.
+        raise RetryLater("the system said nothing about this ticket")
     if isinstance(state, Unavailable):
         raise TicketUnavailable(state)
-    ticket = state or link.ticket
-    if ticket is None:
-        raise LookupError("the link has no ticket yet")
-    return ticket
+    return state
 
 
 def _inside(reply: Reply, wanted: Wanted) -> bool:

@@ -29,8 +29,10 @@ from syncd.testing.fixtures import clock, pytest_asyncio_loop_factories
 from syncd.testing.helpdesk import DeskTicket, Helpdesk
 from syncd.testing.sandbox import Sandbox
 from syncd.testing.virtual_clock import VirtualClock
+from tests.planted import pytest_configure, pytest_runtest_makereport, pytest_runtest_setup
 
 __all__ = ["clock", "database", "database_url", "postgresql_url", "pytest_asyncio_loop_factories", "sqlite_url"]
+__all__ += ["pytest_configure", "pytest_runtest_makereport", "pytest_runtest_setup"]  # hooks, not fixtures
 
 POSTGRESQL = "SYNCD_TEST_POSTGRESQL"
 
@@ -128,7 +130,7 @@ class World:
     async def begin(self, **changes: object) -> None:
         """Open the database and run a lane for the system and a dispatcher for each api, as a daemon would."""
         settings = self.settings(**changes)
-        self.database = open_database(settings.database.url.get_secret_value())
+        self.database = self.open_store(settings)
         await ensure_schema(self.database, migrate=True)
         policies = {name: api.in_doubt for name, api in settings.api.items()}
         now = self.clock.now()
@@ -141,6 +143,10 @@ class World:
         self.parts.may_poll.set()
         self.parts.may_send.set()
         self.parts.run()
+
+    def open_store(self, settings: Settings) -> Database:
+        """Return the database that the daemon's parts work on."""
+        return open_database(settings.database.url.get_secret_value())
 
     async def end(self) -> None:
         """Stop the daemon's parts cleanly."""
@@ -181,8 +187,13 @@ class World:
         return went_well
 
     async def pass_time(self, seconds: float) -> None:
-        """Let that much time pass for whatever waits."""
-        await self.clock.sleep(seconds)
+        """Let that much time pass for whatever waits; dispatchers are woken now and then, as by the schedule."""
+        end, step = self.clock.monotonic() + seconds, 0.5
+        while (left := end - self.clock.monotonic()) > 0:
+            if hasattr(self, "parts"):
+                self.parts.wake_dispatchers()
+            await self.clock.sleep(min(step, left))
+            step = min(step * 2, 30.0)
 
     async def sync(self, seconds: float = 5.0) -> None:
         """Make one sweep and let what is due go out."""

@@ -16,6 +16,7 @@ from syncd.delivery.api import KeyState
 from syncd.delivery.attempt import Attempt, NotAcknowledged, Sender
 from syncd.delivery.decide import Verdict
 from syncd.delivery.health import Health
+from syncd.delivery.turns import Turns
 from syncd.model.delivery import Outcome
 from syncd.model.errors import StoreError
 from syncd.model.health import ApiState, PauseCause
@@ -27,6 +28,9 @@ from syncd.store.database import Connection, Operation
 from syncd.store.outbox import Head
 
 TICK_SECONDS = 1.0
+IDLE_SECONDS = 30.0
+"""How long a dispatcher with nothing to do waits for `wake`, at most; whoever adds work, or a timer, calls that."""
+
 LONGEST_THROTTLE_SECONDS = 86_400.0
 PROBE_EVERY = timedelta(seconds=30)
 TRIAL_EVERY = timedelta(minutes=5)
@@ -54,6 +58,7 @@ class Dispatcher:
     _starting: int = 0
     _stopping: bool = False
     _tried: set[int] = field(default_factory=set)
+    _turns: Turns = field(default_factory=Turns)
     _is_first_step: bool = True
 
     def __post_init__(self) -> None:
@@ -126,7 +131,7 @@ class Dispatcher:
             return await self._paused(self.state, now)
         if self.sender.policy.mode is Mode.HOLD and self.state.released_at is None:
             self.idle = True
-            return TICK_SECONDS
+            return IDLE_SECONDS
         return await self._start_due(now)
 
     def _heed_throttle(self, now: datetime) -> None:
@@ -173,20 +178,22 @@ class Dispatcher:
             head = self._heads.popleft()
             if head.thread_key not in self._running:
                 return head
-        limit = HEADS_AT_ONCE + self.in_flight
-        due = await self.sender.database.read(lambda c: outbox.due_heads(c, self.name, now, limit))
-        self._heads.extend(head for head in due if head.thread_key not in self._running)
+        on_their_way = self.in_flight
+        limit = HEADS_AT_ONCE + on_their_way
+        due = await self.sender.database.read(lambda c: outbox.due_heads(c, self.name, now, limit, on_their_way))
+        self._heads.extend(self._turns.order([head for head in due if head.thread_key not in self._running]))
         return self._heads.popleft() if self._heads else None
 
     async def _until_due(self, now: datetime) -> float:
         due_at = await self.sender.database.read(lambda c: outbox.find_next_due(c, self.name))
-        if due_at is None or due_at <= now:
+        if due_at is not None and due_at <= now:
             return TICK_SECONDS
-        return min(max((due_at - now).total_seconds(), 0.01), TICK_SECONDS)
+        return _until(due_at, now)
 
     def _start(self, head: Head, *, trial: bool) -> None:
         gate = _Gate(self)
         attempt = Attempt(self.sender, gate, trial=trial)
+        self._turns.take(head)
         self._starting += 1
         task = asyncio.create_task(self._attempt(attempt, gate, head), name=f"deliver {head.delivery_id}")
         self._running[head.thread_key] = (attempt, task)
@@ -273,8 +280,10 @@ class Dispatcher:
         self.idle = True
         self._heads.clear()
         self.health.limit = 1
-        if state.retry_at is None or state.retry_at > now or self._running:
+        if self._running:
             return TICK_SECONDS
+        if state.retry_at is None or state.retry_at > now:
+            return _until(state.retry_at, now)
         if state.paused_cause is PauseCause.KEY:
             if await self.sender.api.probe() is KeyState.GOOD:
                 await self._resume()
@@ -295,6 +304,12 @@ class Dispatcher:
             self._tried.add(fresh[0].thread_key)
             self._start(fresh[0], trial=True)
         return TICK_SECONDS
+
+
+def _until(instant: datetime | None, now: datetime) -> float:
+    """Return the seconds until an instant, within what an idle dispatcher waits."""
+    seconds = IDLE_SECONDS if instant is None else (instant - now).total_seconds()
+    return min(max(seconds, 0.01), IDLE_SECONDS)
 
 
 @dataclass(slots=True)

@@ -117,18 +117,20 @@ async def test_a_backfill_that_was_stopped_goes_on_where_it_was(world) -> None:
 
 
 async def test_a_full_sweep_finds_what_the_feed_missed(world) -> None:
-    """A reply that the feed never named is found by the daily sweep, which says how many it found."""
+    """A reply that the feed never named is found however much came after it, and it is said how many there were."""
     ticket = world.ticket()
     await world.begin(full_sweep_hours=1)
     await world.link(ticket)
     await world.sync()
     world.helpdesk.customer_reply(ticket.id, "never named")
     world.helpdesk.changes.pop()
+    await world.pass_time(1800)
+    world.helpdesk.customer_reply(ticket.id, "half an hour later")
     await world.sync()
-    assert world.sent() == []
+    assert world.sent() == ["half an hour later"]
     await world.pass_time(3700)
     await world.sync()
-    assert world.sent() == ["never named"]
+    assert world.sent() == ["half an hour later", "never named"]
     state = await world.database.read(lambda c: health.get_system(c, "desk"))
     assert state.full_sweep_found == 1
 

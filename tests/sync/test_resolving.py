@@ -145,3 +145,19 @@ async def mark_due(world, *tickets) -> None:
     """Make the links to these tickets due."""
     ids, now = [one.id for one in tickets], world.clock.now()
     await world.database.write(lambda c: link_changes.mark_due(c, "desk", ids, now))
+
+
+@pytest.mark.parametrize("fault", ["answer_html", "answer_error", "fail", "throttle"])
+async def test_a_lookup_that_fails_says_nothing_about_the_ticket(world, fault) -> None:
+    """A link whose ticket could not be looked up waits unresolved, and is resolved once that is possible."""
+    ticket = world.ticket()
+    await world.begin()
+    link_id = await world.link(ticket)
+    faults = world.helpdesk.faults
+    faults.throttle(300, times=20) if fault == "throttle" else getattr(faults, fault)(times=20)
+    await world.sweep()
+    assert (await world.get_link(link_id)).state is LinkState.UNRESOLVED
+    faults.clear()
+    await world.pass_time(1000)
+    await world.sync()
+    assert (await world.get_link(link_id)).state is LinkState.ACTIVE

@@ -1,0 +1,250 @@
+"""Ways to break each promise: one small change of the code, and the tests that must then fail.
+
+They are what makes "held by tests" more than a word. `make promises` applies each to a copy of the tree and sees its
+tests fail; the test beside this file sees to it that every promise has one, and that none has gone stale.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Break:
+    """A change of one file, `found` becoming `made`, that breaks a promise; `tests` are those that must notice.
+
+    `also` are more changes, of a file each, that it takes where two things hold the same promise.
+    """
+
+    promise: str
+    file: str
+    found: str
+    made: str
+    tests: tuple[str, ...]
+    also: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def changes(self) -> tuple[tuple[str, str, str], ...]:
+        """Return every change: the file, what is found there, and what is made of it."""
+        return ((self.file, self.found, self.made), *self.also)
+
+
+DISPATCHER = "tests/delivery/test_dispatcher.py"
+POLL = "tests/sync/test_poll.py"
+BACKFILL = "tests/sync/test_backfill.py"
+
+BREAKS = (
+    Break(
+        "P1",
+        "syncd/delivery/payload.py",
+        "        return self._begun\n",
+        "        return False\n",
+        ("tests/delivery/test_faults.py",),
+        also=(
+            (
+                "syncd/delivery/payload.py",
+                '        if self._begun:\n            raise RuntimeError("the body of a PUT is written once")\n',
+                "",
+            ),
+            ("syncd/delivery/api.py", "        raise RequestEnded(exc) from exc\n", "        raise\n"),
+        ),
+    ),
+    Break(
+        "P2",
+        "syncd/delivery/attempt.py",
+        "        except (StoreError, OSError):\n            return None\n",
+        "        except (StoreError, OSError):\n            return 0\n",
+        ("tests/delivery/test_commits.py",),
+    ),
+    Break(
+        "P3",
+        "syncd/delivery/attempt.py",
+        "            outcome=verdict.outcome,\n            state=following.state,",
+        "            outcome=Outcome.NOT_SENT,\n            state=following.state,",
+        (f"{DISPATCHER}::test_every_put_is_an_attempt",),
+    ),
+    Break(
+        "P4",
+        "syncd/delivery/decide.py",
+        "            return Next(DeliveryState.IN_DOUBT, message)\n",
+        "            return _again(message, failures)\n",
+        (f"{DISPATCHER}::test_what_may_have_been_applied_is_in_doubt_and_stays_so",),
+    ),
+    Break(
+        "P5",
+        "syncd/delivery/decide.py",
+        "    if 200 <= status <= 299:\n",
+        "    if 200 <= status <= 299 and evidence.body_complete:\n",
+        ("tests/delivery/test_faults.py", "tests/delivery/test_decide.py"),
+    ),
+    Break(
+        "P6",
+        "syncd/store/standing.py",
+        "    elif policy is InDoubtPolicy.RESEND and row.doubts == 0:",
+        "    elif row.doubts == 0:",
+        ("tests/store/test_standing.py::test_what_a_dead_worker_left_is_in_doubt",),
+    ),
+    Break(
+        "P7",
+        "syncd/delivery/attempt.py",
+        "                    await sender.clock.sleep(COMMIT_AGAIN_SECONDS)\n",
+        "                    return\n",
+        ("tests/delivery/test_commits.py", "tests/end_to_end/test_outages.py"),
+    ),
+    Break(
+        "P8",
+        "syncd/delivery/dispatcher.py",
+        "        while self._running:\n            await asyncio.gather(",
+        "        while False:\n            await asyncio.gather(",
+        ("tests/end_to_end/test_service.py::test_sigterm_drains",),
+    ),
+    Break(
+        "P9",
+        "syncd/store/threads.py",
+        ".order_by(delivery.c.lane, delivery.c.occurred_at, delivery.c.id)",
+        ".order_by(delivery.c.id.desc())",
+        (f"{POLL}::test_replies_of_a_thread_arrive_in_order",),
+    ),
+    Break(
+        "P10",
+        "syncd/model/pace.py",
+        "elapsed * self.requests_per_minute / 60",
+        "elapsed * self.requests_per_minute / 30",
+        ("tests/model/test_pace.py", f"{DISPATCHER}::test_the_pace_is_never_above_the_limit"),
+    ),
+    Break(
+        "P11",
+        "syncd/delivery/health.py",
+        "THROTTLE_SECONDS = 60.0",
+        "THROTTLE_SECONDS = 6.0",
+        (f"{DISPATCHER}::test_throttled_waits_a_full_minute_and_does_not_advance_the_schedule",),
+    ),
+    Break(
+        "P12",
+        "syncd/delivery/health.py",
+        "SLOW_ANSWER_SECONDS = 2.0",
+        "SLOW_ANSWER_SECONDS = 2000.0",
+        ("tests/delivery/test_health.py", f"{DISPATCHER}::test_a_hanging_api_puts_a_handful_in_doubt"),
+    ),
+    Break(
+        "P13",
+        "syncd/store/replies.py",
+        "        if entry.reply_id not in fresh:\n            continue\n",
+        "",
+        ("tests/store/test_replies.py", f"{POLL}::test_a_link_removed_and_added_again_sends_nothing_twice"),
+    ),
+    Break(
+        "P14",
+        "syncd/sync/collect.py",
+        "    stored = await system.database.write(store)\n    system.may_hold |= holds(pages)\n",
+        "    await system.database.write(lambda c: replies.store_cursor(c, system.name, cursor, now))\n"
+        "    stored = await system.database.write(store)\n    system.may_hold |= holds(pages)\n",
+        ("tests/sync/test_commits.py",),
+    ),
+    Break(
+        "P15",
+        "syncd/store/links.py",
+        "            collect_due_at=now,\n            failures=0,",
+        "            collect_due_at=None,\n            failures=0,",
+        (f"{POLL}::test_a_link_added_while_the_feed_runs_misses_nothing",),
+    ),
+    Break(
+        "P16",
+        "syncd/sync/resolving.py",
+        "    except InvalidTicketRef as error:\n",
+        "    except (InvalidTicketRef, RetryLater) as error:\n",
+        ("tests/sync/test_resolving.py::test_a_lookup_that_fails_says_nothing_about_the_ticket",),
+    ),
+    Break(
+        "P17",
+        "syncd/sync/intake.py",
+        "    except Exception as error:  # noqa: BLE001 - one reply that cannot",
+        "    except ZeroDivisionError as error:  # noqa: BLE001 - one reply that cannot",
+        ("tests/sync/test_intake.py::test_a_reply_that_cannot_be_mapped_is_parked_and_the_others_go_on",),
+    ),
+    Break(
+        "P18",
+        "syncd/sync/intake.py",
+        "reply.created_at < link.from_at.replace(microsecond=0)",
+        "reply.created_at <= link.from_at",
+        (f"{POLL}::test_a_reply_of_the_very_second_of_the_link_counts_as_new", "tests/sync/test_intake.py"),
+    ),
+    Break(
+        "P19",
+        "syncd/sync/full_sweep.py",
+        "states.get(ticket_id), done, full=True)",
+        "states.get(ticket_id), done, full=False)",
+        (f"{BACKFILL}::test_a_full_sweep_finds_what_the_feed_missed",),
+    ),
+    Break(
+        "P20",
+        "syncd/delivery/attempt.py",
+        "STALE_AFTER = timedelta(minutes=10)",
+        "STALE_AFTER = timedelta(days=10)",
+        (f"{POLL}::test_what_has_waited_long_is_read_again_before_it_is_sent",),
+    ),
+    Break(
+        "P21",
+        "syncd/sync/backfill.py",
+        "    return wanted.first_message or not reply.first_message\n",
+        "    return True\n",
+        (f"{BACKFILL}::test_what_is_older_is_delivered_on_request_without_the_first_message",),
+    ),
+    Break(
+        "P22",
+        "syncd/sync/intake.py",
+        "    if reply.visibility is not Visibility.PUBLIC:\n        return Disposition.WITHHELD\n",
+        "    if reply.visibility is not Visibility.PUBLIC:\n        return Disposition.DELIVERY\n",
+        (f"{POLL}::test_an_internal_note_never_leaves_until_it_is_published",),
+    ),
+    Break(
+        "P23",
+        "syncd/service/log.py",
+        "        return type(value).__name__\n    return str(value)",
+        "        return str(value)\n    return str(value)",
+        ("tests/service/test_log.py",),
+    ),
+    Break(
+        "P24",
+        "syncd/sources/address.py",
+        '            parts.scheme == "http" and not is_loopback(host),',
+        '            parts.scheme == "http" and not host,',
+        ("tests/sources/test_address.py",),
+    ),
+    Break(
+        "P26",
+        "syncd/store/threads.py",
+        "return NOTE_CLOSED if ThreadStatus.CLOSED.value in {known, carried} else",
+        "return NOTE_OTHER if ThreadStatus.CLOSED.value in {known, carried} else",
+        (f"{POLL}::test_a_closed_ticket_closes_its_thread_with_a_note",),
+    ),
+    Break(
+        "P27",
+        "syncd/store/threads.py",
+        "note_due(facts.known_status, facts.doubt_status or facts.sent_status)",
+        "note_due(facts.known_status, facts.sent_status)",
+        ("tests/sync/test_poll_together.py",),
+    ),
+    Break(
+        "P28", "syncd/store/sqlite.py", '"synchronous=FULL"', '"synchronous=NORMAL"', ("tests/store/test_database.py",)
+    ),
+    Break(
+        "P29",
+        "syncd/store/lock.py",
+        "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        ("tests/store/test_lock.py",),
+    ),
+    Break(
+        "P30",
+        "syncd/store/schema.py",
+        "SchemaState.OLDER if version in VERSIONS else SchemaState.NEWER",
+        "SchemaState.OLDER",
+        ("tests/end_to_end/test_database.py",),
+    ),
+    Break(
+        "P31",
+        "syncd/store/high_water.py",
+        "attempts < mark.attempts",
+        "attempts < mark.attempts - 10**9",
+        ("tests/store/test_standing.py::test_a_database_behind_its_mark_is_noticed",),
+    ),
+)

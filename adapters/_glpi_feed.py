@@ -49,7 +49,7 @@ class Mark:
             data = json.loads(start)
             seen = {str(key): parse_wall(text, "cursor") for key, text in data["seen"].items()}
             return cls(max(parse_wall(data["newest"], "cursor"), _EARLIEST), zone, seen)
-        except (ValueError, KeyError, TypeError, AttributeError, UnexpectedAnswer):
+        except (RecursionError, ValueError, KeyError, TypeError, AttributeError, UnexpectedAnswer):
             raise UnexpectedAnswer("the stored cursor of this system was not made by this adapter") from None
 
     @property

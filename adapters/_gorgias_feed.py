@@ -46,7 +46,7 @@ class Bookmark:
             tickets, messages = (datetime.fromisoformat(data[name]) for name in ("tickets", "messages"))
             if tickets.tzinfo is not None and messages.tzinfo is not None:
                 return cls(tickets, messages)
-        except (ValueError, KeyError, TypeError):
+        except (RecursionError, ValueError, KeyError, TypeError):
             pass
         raise UnexpectedAnswer("the stored cursor is none of Gorgias's: was the system another one before?")
 

@@ -62,7 +62,7 @@ class Bookmark:
             data = json.loads(start)
             newest = max(_instant(data["newest"]), _EARLIEST)
             return cls(newest, {str(key): _instant(text) for key, text in data["seen"].items()})
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (RecursionError, ValueError, KeyError, TypeError, AttributeError):
             raise UnexpectedAnswer("the stored cursor of this system was not made by this adapter") from None
 
     @property

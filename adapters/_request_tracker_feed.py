@@ -50,7 +50,7 @@ class Bookmark:
             if "start" in data:
                 return cls(start=datetime.fromisoformat(data["start"]).astimezone(UTC))
             return cls(int(data["after"]), frozenset(map(int, data["seen"])))
-        except (ValueError, KeyError, TypeError):
+        except (RecursionError, ValueError, KeyError, TypeError):
             raise UnexpectedAnswer("the stored cursor of this system was not made by this adapter") from None
 
     def cursor(self) -> Cursor:

@@ -66,6 +66,13 @@ class Expression:
     def parse(cls, text: str) -> "Expression":
         """Return the expression in a text; one that could never be evaluated is refused."""
         try:
+            return cls._parse(text)
+        except RecursionError:
+            raise mistake("JMESPath: the expression is nested too deep") from None
+
+    @classmethod
+    def _parse(cls, text: str) -> "Expression":
+        try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # a literal that is no JSON is a text today, and an error tomorrow
                 parsed = jmespath.compile(text)

@@ -66,7 +66,7 @@ class Bookmark:
             zones = [journal.reached.tzinfo, tickets.reached.tzinfo]
             if all(isinstance(text, str) for text in texts) and None not in zones:
                 return cls(journal, tickets, data["from"])
-        except (ValueError, KeyError, TypeError, IndexError):
+        except (RecursionError, ValueError, KeyError, TypeError, IndexError):
             pass
         raise UnexpectedAnswer("the stored cursor is none of ServiceNow's: was the system another one before?")
 

@@ -85,7 +85,7 @@ class Mark:
         try:
             data = json.loads(start)
             return cls(datetime.fromtimestamp(data["at"], UTC), data["known"] is True)
-        except (ValueError, KeyError, TypeError, OverflowError, OSError):
+        except (RecursionError, ValueError, KeyError, TypeError, OverflowError, OSError):
             raise UnexpectedAnswer("the stored cursor of this system was not made by this adapter") from None
 
     def cursor(self) -> Cursor:

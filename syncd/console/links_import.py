@@ -17,6 +17,7 @@ from syncd.model.errors import UsageError
 from syncd.model.link import NewLink
 from syncd.model.ticket import TicketRef
 from syncd.service.settings_places import nearest
+from syncd.sources.links import LONGEST_LINK
 from syncd.store import links
 from syncd.store.database import Connection
 
@@ -24,6 +25,9 @@ COLUMNS = ("api", "customer_id", "thread_id", "system", "ticket_number", "ticket
 REQUIRED = ("api", "customer_id", "thread_id", "system")
 DELIMITERS = (",", ";", "\t")
 LINES_AT_ONCE = 300
+LONGEST_CELL = 200
+LONGEST_SHOWN = 30
+MOST_UNKNOWN = 5
 LARGEST_BYTES = 512 * 1024 * 1024
 _ID = re.compile(r"[0-9]{1,19}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -93,7 +97,9 @@ def _heading(text: str, name: str) -> tuple[list[str], str]:
     by_delimiter = {one: [cell.strip() for cell in _split(text, one)] for one in DELIMITERS}
     delimiter = max(DELIMITERS, key=lambda one: len(set(by_delimiter[one]) & set(COLUMNS)))
     columns = by_delimiter[delimiter]
-    problems = [f"unknown column {column!r}{nearest(column, COLUMNS)}" for column in columns if column not in COLUMNS]
+    unknown = [column for column in columns if column not in COLUMNS]
+    problems = [_unknown(column) for column in unknown[:MOST_UNKNOWN]]
+    problems += [f"{len(unknown) - MOST_UNKNOWN} more are unknown"] if len(unknown) > MOST_UNKNOWN else []
     problems += [f"column {column} is there twice" for column in COLUMNS if columns.count(column) > 1]
     problems += [f"column {column} is missing" for column in REQUIRED if column not in columns]
     if not {"ticket_number", "ticket_link"} & set(columns):
@@ -101,6 +107,12 @@ def _heading(text: str, name: str) -> tuple[list[str], str]:
     if problems:
         raise UsageError(f"{name}, first line: {'; '.join(problems)}. The columns are {', '.join(COLUMNS)}")
     return columns, delimiter
+
+
+def _unknown(column: str) -> str:
+    """Say that a column is none. What is no text of ours may be of any length, and of any characters."""
+    shown = column[:LONGEST_SHOWN]
+    return f"unknown column {shown!a}{nearest(shown, COLUMNS)}"
 
 
 def _split(text: str, delimiter: str) -> list[str]:
@@ -140,7 +152,7 @@ def _json_line(number: int, text: str) -> Line:
         return Line(number, bad="is no JSON object")
     unknown = [name for name in value if name not in COLUMNS]
     if unknown:
-        return Line(number, bad=f"unknown column {unknown[0]!r}{nearest(unknown[0], COLUMNS)}")
+        return Line(number, bad=_unknown(unknown[0]))
     cells = {name: _cell(one) for name, one in value.items() if one is not None}
     odd = [name for name, cell in cells.items() if cell is None]
     if odd:
@@ -163,6 +175,8 @@ def parse_line(context: CommandContext, line: Line, now: datetime, parse_from: P
     if line.bad is not None:
         raise UsageError(line.bad)
     cells = {name: text for name, text in line.cells.items() if text}
+    for name, text in cells.items():
+        _check_cell(name, text)
     missing = [name for name in REQUIRED if name not in cells]
     if missing:
         raise UsageError(f"{missing[0]} is empty")
@@ -175,6 +189,15 @@ def parse_line(context: CommandContext, line: Line, now: datetime, parse_from: P
     from_at, _ = parse_from(cells.get("from", "now"), now, context.zone)
     thread = _thread(cells["api"], cells["customer_id"], cells["thread_id"])
     return NewLink(thread, cells["system"], TicketRef(number=number, link=web_link), from_at)
+
+
+def _check_cell(name: str, text: str) -> None:
+    """Refuse what no name, number or link holds: a NUL, a lone surrogate, or a whole file after a lost quote."""
+    longest = LONGEST_LINK if name == "ticket_link" else LONGEST_CELL
+    if len(text) > longest:
+        raise UsageError(f"{name} is longer than {longest} characters")
+    if not text.isprintable():
+        raise UsageError(f"{name} has a character in it that cannot be printed")
 
 
 def _thread(api: str, customer_id: str, thread_id: str) -> Thread:

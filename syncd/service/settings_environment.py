@@ -66,7 +66,7 @@ def read_environment(
         resolved = _resolve(place, outline, tree)
         if resolved is None:
             _note_unknown(variable, place, outline, findings)
-        elif _known(read, resolved):
+        elif _known(read, resolved) or not _is_open(read, resolved):
             findings.add(resolved, f"is set by {variable} and by another variable; leave one of them")
         else:
             findings.origins[resolved] = variable
@@ -111,6 +111,18 @@ def _known(tree: Tree, place: Place) -> bool:
     return place[-1] in table_at(tree, *place[:-1])
 
 
+def _is_open(tree: Tree, place: Place) -> bool:
+    """Tell whether there are tables, or nothing yet, on the way to a place."""
+    found: Any = tree
+    for key in place[:-1]:
+        if key not in found:
+            return True
+        found = found[key]
+        if not isinstance(found, dict):
+            return False
+    return True
+
+
 def _insert(tree: Tree, place: Place, value: Any) -> None:
     for key in place[:-1]:
         tree = tree.setdefault(key, {})
@@ -127,8 +139,11 @@ def _value(text: str, place: Place, outline: Outline, findings: Findings) -> Any
         return {}
     if table or (many and text.lstrip().startswith("[")):
         try:
-            return orjson.loads(text)
+            read = orjson.loads(text)
         except orjson.JSONDecodeError:
-            findings.add(place, f"must be written as a JSON {'object' if table else 'array'}")
-            return {} if table else []
+            read = None
+        if isinstance(read, dict if table else list):
+            return read
+        findings.add(place, f"must be written as a JSON {'object' if table else 'array'}")
+        return {} if table else []
     return [part.strip() for part in text.split(",") if part.strip()] if many else text

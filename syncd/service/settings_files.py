@@ -11,9 +11,14 @@ from syncd.service.settings_places import Findings, Place, Tree
 
 DEFAULT_PATH = Path("/etc/syncd/config.toml")
 LARGEST_FILE_BYTES = 16 * 1024 * 1024
+DEEPEST_PLACE = 20
 AT_POSITION = re.compile(
     r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL
 )
+
+
+class TooLarge(ValueError):
+    """A file that is too large to be read at all."""
 
 
 def find_settings_path(option: Path | None, environ: Mapping[str, str]) -> Path:
@@ -36,9 +41,10 @@ def read_settings_files(path: Path, findings: Findings) -> Tree:
         name = one.name if one is path else f"conf.d/{one.name}"
         try:
             trees.append((name, tomllib.loads(_text(one))))
+            warn_if_writable(one, findings)
         except tomllib.TOMLDecodeError as error:
             unreadable.append(_syntax_problem(one, error))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             unreadable.append(Problem(str(one), _unreadable(one, path, error)))
     if unreadable:
         raise SettingsError(unreadable) from None
@@ -63,11 +69,11 @@ def _parts(directory: Path) -> list[Path]:
 
 def _text(path: Path) -> str:
     if path.stat().st_size > LARGEST_FILE_BYTES:
-        raise ValueError("too large")
+        raise TooLarge
     return path.read_bytes().decode("utf-8-sig")
 
 
-def _unreadable(path: Path, main: Path, error: OSError | ValueError) -> str:
+def _unreadable(path: Path, main: Path, error: OSError | ValueError | RecursionError) -> str:
     if isinstance(error, FileNotFoundError) and path == main:
         return (
             "there are no settings here; copy config.example.toml, which shows every key, "
@@ -77,7 +83,10 @@ def _unreadable(path: Path, main: Path, error: OSError | ValueError) -> str:
         return f"is not UTF-8 text (byte {error.start})"
     if isinstance(error, OSError):
         return f"cannot be read: {error.strerror}"
-    return f"is larger than {LARGEST_FILE_BYTES // 2**20} MiB; this is no settings file"
+    if isinstance(error, TooLarge):
+        return f"is larger than {LARGEST_FILE_BYTES // 2**20} MiB; this is no settings file"
+    what = "brackets are nested too deep" if isinstance(error, RecursionError) else "a number has too many digits"
+    return f"is no TOML that can be read: {what}"
 
 
 def _syntax_problem(path: Path, error: tomllib.TOMLDecodeError) -> Problem:
@@ -90,6 +99,9 @@ def _syntax_problem(path: Path, error: tomllib.TOMLDecodeError) -> Problem:
 def _merge(merged: Tree, tree: Tree, place: Place, name: str, owners: dict[Place, str], findings: Findings) -> None:
     for key, value in tree.items():
         here = (*place, key)
+        if len(here) > DEEPEST_PLACE:
+            findings.add(place[:3], "is nested too deep")
+            return
         known = merged.get(key)
         if key not in merged:
             merged[key] = value if not isinstance(value, dict) else {}
@@ -104,7 +116,17 @@ def _merge(merged: Tree, tree: Tree, place: Place, name: str, owners: dict[Place
 
 def is_world_readable(path: Path) -> bool:
     """Tell whether everybody on this machine can read a file."""
+    return _has_mode(path, stat.S_IROTH)
+
+
+def warn_if_writable(path: Path, findings: Findings) -> None:
+    """Note a file that everybody can change: whoever does can have keys and messages sent to an address of his own."""
+    if _has_mode(path, stat.S_IWOTH):
+        findings.warnings.append(Problem(str(path), "can be changed by everybody; chmod o-w it"))
+
+
+def _has_mode(path: Path, mode: int) -> bool:
     try:
-        return bool(path.stat().st_mode & stat.S_IROTH)
+        return bool(path.stat().st_mode & mode)
     except OSError:
         return False

@@ -12,7 +12,8 @@ from syncd.sources.adapter import Response
 
 T = TypeVar("T")
 
-_FLAGS: Mapping[Any, bool] = {"1": True, "0": False, "true": True, "false": False}
+_LONGEST_ID_BITS = 128
+_FLAGS: Mapping[str, bool] = {"1": True, "0": False, "true": True, "false": False}
 
 
 class Record:
@@ -49,6 +50,9 @@ class Record:
         if value is None or value == "":
             return None
         if isinstance(value, bool) or not isinstance(value, int | str):
+            raise self._wrong(name, "an id")
+        # Python refuses to write numbers of thousands of digits, and no vendor counts that far.
+        if isinstance(value, int) and value.bit_length() > _LONGEST_ID_BITS:
             raise self._wrong(name, "an id")
         return str(value)
 
@@ -89,7 +93,9 @@ class Record:
     def find_flag(self, name: str) -> bool | None:
         """Return a yes or no, also as 1 and 0 or as text; None for anything that cannot be read as either."""
         value = self.raw(name)
-        return _FLAGS.get(str(value).strip().lower()) if isinstance(value, bool | int | str) else None
+        if isinstance(value, str):
+            return _FLAGS.get(value.strip().lower())
+        return bool(value) if isinstance(value, int) and value in {0, 1} else None
 
     def find_instant(self, name: str, zone: tzinfo = UTC) -> datetime | None:
         """Return an ISO time, aware; one without an offset is in `zone`."""

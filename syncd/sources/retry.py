@@ -38,11 +38,12 @@ def _seconds_from(text: str, now: datetime) -> float | None:
     if text.replace(".", "", 1).isdecimal() and text.isascii():
         number = float(text)
         return number - now.timestamp() if number >= _SMALLEST_EPOCH else number
+    # OverflowError: a year or an offset that no instant has.
     instant = None
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         instant = datetime.fromisoformat(text)
     if instant is None:
-        with suppress(ValueError):
+        with suppress(ValueError, OverflowError):
             instant = parsedate_to_datetime(text)
     if instant is None:
         return None

@@ -5,8 +5,13 @@ milliseconds, and nothing is patched. In tests ask for the fixture `clock` (see 
 use `run_virtual`. What the loop cannot see (another process, a thread of your own) needs `VirtualLoop.held()`.
 """
 
+import array
 import asyncio
+import fcntl
+import os
 import selectors
+import socket
+import termios
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,6 +41,27 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, loop: "VirtualLoop") -> None:
         super().__init__()
         self._loop = loop
+        self._own_pipe: int | None = None
+        self._changed = True
+        self._closed_circle: tuple[int, ...] | None = None
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """Watch a socket. The first one is the pipe with which threads wake the loop."""
+        key = super().register(fileobj, events, data)
+        if self._own_pipe is None:
+            self._own_pipe = key.fd
+        self._changed = True
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        """Watch a socket no more."""
+        self._changed = True
+        return super().unregister(fileobj)
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """Watch a socket for something else."""
+        self._changed = True
+        return super().modify(fileobj, events, data)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return the ready sockets; when none is and a timer is next, move the time to it."""
@@ -43,16 +69,66 @@ class _JumpingSelector(selectors.DefaultSelector):
             return super().select(timeout)
         if timeout is None or self._loop.is_held:
             return self._wait_for_others()
-        ready = super().select(_LOOK_SECONDS)
+        quiet = self._is_quiet()
+        ready = super().select(0 if quiet else _LOOK_SECONDS)
         if not ready:
+            if not quiet:
+                self._closed_circle, self._changed = self._find_closed_circle(), False
             self._loop.move_time(timeout)
         return ready
+
+    def _is_quiet(self) -> bool:
+        """Tell whether nothing can be on its way, so that a look without waiting sees all that there is.
+
+        That is so if the same sockets as at the last look all talk to each other, and every byte that was written
+        has been taken in by the other end. Of another process, or another machine, nobody could say so.
+        """
+        return (
+            not self._changed and self._closed_circle is not None and not any(map(_is_on_its_way, self._closed_circle))
+        )
+
+    def _find_closed_circle(self) -> tuple[int, ...] | None:
+        """Return the connected sockets if each of them is the other end of another; None if not, or not known."""
+        own, others = set[Any](), dict[int, Any]()
+        for key in self.get_map().values():
+            if key.fd == self._own_pipe:
+                continue
+            ends = _ends_of(key.fd) if key.events == selectors.EVENT_READ else None
+            if ends is None:
+                return None
+            own.add(ends[0])
+            if ends[1] is not None:
+                others[key.fd] = ends[1]
+        return tuple(others) if own.issuperset(others.values()) else None
 
     def _wait_for_others(self) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(_PATIENCE_SECONDS)
         if not ready:
             raise NothingWillHappen(f"no socket, thread or timer did anything for {_PATIENCE_SECONDS:g} real seconds")
         return ready
+
+
+def _ends_of(descriptor: int) -> tuple[Any, Any] | None:
+    """Return the own and the other address of a TCP socket; the other is None if it listens. None: it is none."""
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as looked_at:
+            if looked_at.family not in {socket.AF_INET, socket.AF_INET6} or looked_at.type != socket.SOCK_STREAM:
+                return None
+            if looked_at.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                return looked_at.getsockname(), None
+            return looked_at.getsockname(), looked_at.getpeername()
+    except (OSError, AttributeError):  # no socket, not connected, or a system that does not tell
+        return None
+
+
+def _is_on_its_way(descriptor: int) -> bool:
+    """Tell whether something written to a socket has not arrived at its other end."""
+    waiting = array.array("i", [0])
+    try:
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, waiting)
+    except OSError:
+        return True
+    return waiting[0] != 0
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

@@ -1,6 +1,7 @@
 """The virtual clock: time jumps when nothing is left to do, and only then."""
 
 import asyncio
+import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -149,3 +150,23 @@ def test_a_naive_start_is_refused():
 
     with pytest.raises(ValueError, match="time zone"):
         run_virtual(main, start=datetime(2026, 1, 1))  # noqa: DTZ001 - the mistake under test
+
+
+async def test_only_between_our_own_sockets_is_nothing_waited_for(clock):
+    """Time jumps without a real look while each socket talks to another of the loop, and not if one has a stranger."""
+    selector = virtual_loop(clock)._selector
+    runner, _ = await serve(web.Application())
+    own = await asyncio.open_connection(*runner.addresses[0][:2])
+    await clock.sleep(1)
+    await clock.sleep(1)
+    assert selector._is_quiet()
+    listening = socket.create_server(("127.0.0.1", 0))
+    stranger = await asyncio.open_connection(*listening.getsockname()[:2])
+    await clock.sleep(1)
+    await clock.sleep(1)
+    assert not selector._is_quiet()
+    for _, writer in (own, stranger):
+        writer.close()
+        await writer.wait_closed()
+    listening.close()
+    await runner.cleanup()

@@ -1,5 +1,6 @@
 """What `syncd check` finds, and the checks of what is on this machine: settings, database, mark, directory."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -8,12 +9,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from syncd.model.errors import StoreError, SyncdError
-from syncd.service.daemon import find_missing
 from syncd.service.settings import Settings
+from syncd.service.start import find_missing
 from syncd.service.wiring import high_water_path
 from syncd.store import durability, restored
 from syncd.store.database import Database
 from syncd.store.high_water import HighWater, is_behind
+from syncd.store.lost import refuse_lost
 from syncd.store.schema import LATEST, SchemaState, compare, database_id, read_version
 
 
@@ -66,9 +68,10 @@ def state_directory_finding(settings: Settings) -> Finding:
 async def database_findings(settings: Settings, database: Database) -> list[Finding]:
     """Return what the database says of itself, and whether it can be worked with."""
     file = settings.database.sqlite_path
-    if file is not None and not file.exists():
-        return [_missing_file(file)]
     try:
+        await refuse_lost(database, file, HighWater(high_water_path(settings)))
+        if file is not None and not file.exists():
+            return [_missing_file(file)]
         state = compare(version := await database.read(read_version))
         if state is not SchemaState.CURRENT:
             return [_other_schema(database.where, state, version)]
@@ -79,10 +82,21 @@ async def database_findings(settings: Settings, database: Database) -> list[Find
         ]
     except StoreError as error:
         return [Finding("database", Verdict.BAD, str(error), "see database.url, and whether this user may read it")]
-    if file is not None and (mode := stat.S_IMODE(file.stat().st_mode)) & 0o077:
-        said = f"{file} holds message contents and is open to other users (mode {mode:04o})"
-        findings.append(Finding("database", Verdict.WARNING, said, f"chmod 600 {file}"))
-    return findings
+    return [*findings, *_open_files(file, high_water_path(settings))]
+
+
+def _open_files(database: Path | None, mark: Path) -> Iterator[Finding]:
+    """Yield the files that others than their owner can read or change."""
+    files = {mark: "tells what was sent"}
+    if database is not None:
+        files[database] = "holds message contents"  # SQLite gives the files beside it the same mode
+        files[database.with_name(f"{database.name}.lock")] = "says who works on the database"
+    for file, what in files.items():
+        with contextlib.suppress(OSError):  # it is not there, or not for this user: others say so
+            mode = stat.S_IMODE(file.stat().st_mode)
+            if mode & 0o077:
+                said = f"{file} {what} and is open to other users (mode {mode:04o})"
+                yield Finding("database", Verdict.WARNING, said, f"chmod 600 {file}")
 
 
 def _missing_file(file: Path) -> Finding:
@@ -116,7 +130,7 @@ async def _restored(settings: Settings, database: Database) -> Finding:
     name = await database.read(database_id)
     counter = await database.read(restored.attempt_counter)
     try:
-        mark = HighWater(mark_at).read()
+        mark = HighWater(mark_at).read(name)
     except SyncdError as error:
         return Finding("high-water mark", Verdict.BAD, str(error))
     if is_behind(mark, name, counter):

@@ -43,7 +43,8 @@ def report_error(message: str, heading: str = "") -> None:
         print(f"Error: {heading}", file=sys.stderr)
         lines = [f"  {line}" for line in lines]
     else:
-        lines[0] = f"Error: {lines[0]}"
+        # What follows is indented, so that a line end in foreign text makes no line that looks like ours.
+        lines = [f"Error: {lines[0]}", *(f"  {line}" for line in lines[1:])]
     for line in lines:
         print(line, file=sys.stderr)
 

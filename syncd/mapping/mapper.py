@@ -7,7 +7,7 @@ from datetime import datetime
 
 from syncd.mapping.history import is_forward, without_history
 from syncd.mapping.markup import html_to_text
-from syncd.mapping.text import clean, is_blank, one_line, tidy
+from syncd.mapping.text import clean, find_web_address, is_blank, one_line, tidy
 from syncd.model.communication import Channel, Direction, Message, ThreadStatus
 from syncd.model.policy import SystemPolicy
 from syncd.model.ticket import Attachment, AuthorKind, Body, BodyFormat, Reply, Ticket
@@ -38,7 +38,7 @@ def map_reply(reply: Reply, ticket: Ticket, policy: SystemPolicy) -> Message:
         occurred_at=reply.created_at,
         agent=_agent(reply, ticket),
         ticket_number=_line_or_none(ticket.number),
-        ticket_link=_line_or_none(ticket.link),
+        ticket_link=find_web_address(ticket.link),
         flags=(AUTHOR_UNKNOWN,) if reply.author.kind is AuthorKind.UNKNOWN else (),
     )
 
@@ -80,7 +80,7 @@ def status_note(
         channel=Channel.OTHER,
         occurred_at=occurred_at,
         ticket_number=_line_or_none(number),
-        ticket_link=_line_or_none(link),
+        ticket_link=find_web_address(link),
     )
 
 

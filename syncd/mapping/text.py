@@ -1,6 +1,7 @@
 """Characters and lines: whatever a vendor sends becomes text that every reader, database and encoder can take."""
 
 import re
+from urllib.parse import urlsplit
 
 REPLACEMENT = "\ufffd"
 
@@ -35,6 +36,18 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """Return the cleaned text on one line: every run of blanks and line ends is one space."""
     return " ".join(clean(text).split())
+
+
+def find_web_address(text: str | None) -> str | None:
+    """Return an address that a reader may safely click on, None if it is no such: another scheme, no host, a user name
+    or password, blanks, or characters that steer what shows it."""
+    address = (text or "").strip()
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"https", "http"} and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        return None
+    return address if usable and not any(char.isspace() or not char.isprintable() for char in address) else None
 
 
 def is_blank(text: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from syncd.model.errors import Problem
-from syncd.service.settings_files import is_world_readable
+from syncd.service.settings_files import is_world_readable, warn_if_writable
 from syncd.service.settings_places import Findings, Outline, Place, Tree, leaves, nearest, table_at, write_place
 
 DIRECTORY_ID = "credentials"
@@ -97,6 +97,7 @@ def read_secret(file: Path, findings: Findings) -> str:
         raise UnreadableSecret("is empty")
     if is_world_readable(file):
         findings.warnings.append(Problem(str(file), "holds a secret and is readable by everybody; chmod o-r it"))
+    warn_if_writable(file, findings)
     return text
 
 

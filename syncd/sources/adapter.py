@@ -55,9 +55,9 @@ class HeaderAuthentication:
 
 @dataclass(frozen=True, slots=True)
 class BasicAuthentication:
-    """HTTP Basic with a user name and a secret."""
+    """HTTP Basic with a user name and a secret; the name often is somebody's address, and is not shown either."""
 
-    user: str
+    user: str = field(repr=False)
     secret: SecretStr
 
 

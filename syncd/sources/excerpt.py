@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import unquote, unquote_plus
 
 import orjson
 
@@ -22,9 +23,13 @@ def error_excerpt(body: bytes, secrets: Collection[str] = ()) -> str:
     except orjson.JSONDecodeError:
         return ""
     text = " ".join("".join(char if char.isprintable() else " " for char in _message_in(value)).split())
-    if len(text) > LONGEST_EXCERPT or any(secret and secret in text for secret in secrets):
-        return ""
-    return text
+    return "" if len(text) > LONGEST_EXCERPT or _tells(text, secrets) else text
+
+
+def _tells(text: str, secrets: Collection[str]) -> bool:
+    """Tell whether a secret stands in a text, as it is or as an address has it: vendors quote what they were asked."""
+    said = ["".join(one.split()) for one in (text, unquote(text), unquote_plus(text))]
+    return any(secret and "".join(secret.split()) in one for secret in secrets for one in said)
 
 
 def _message_in(value: Any, depth: int = 0) -> str:

@@ -16,8 +16,8 @@ def parse_ticket_link(link: str, base_url: str, link_hosts: Collection[str]) -> 
     Raises:
         InvalidTicketRef: not a web address, of another host or port, or with user info in it.
     """
-    if len(link) > LONGEST_LINK or any(char.isspace() or ord(char) < 32 for char in link):
-        raise InvalidTicketRef("the ticket link is no web address (too long, or with blanks in it)")
+    if len(link) > LONGEST_LINK or any(char.isspace() or not char.isprintable() for char in link):
+        raise InvalidTicketRef("the ticket link is no web address (too long, or with blanks or controls in it)")
     try:
         parts, base = urlsplit(link), urlsplit(base_url)
         port, base_port = parts.port, base.port

@@ -64,7 +64,7 @@ class SignedByPass:
 
     def __init__(self, source: PassSource, clock: Clock, fetch: FetchPass) -> None:
         self._source, self._clock, self._fetch = source, clock, fetch
-        self._pass = ""
+        self._pass = self._last = ""
         self._good_until = 0.0
         self._one_at_a_time = asyncio.Lock()
 
@@ -73,7 +73,8 @@ class SignedByPass:
         async with self._one_at_a_time:
             if not self._pass or self._clock.monotonic() >= self._good_until:
                 asked_at = self._clock.monotonic()
-                self._pass, lifetime = self._source.parse(await self._fetch(self._source.request()))
+                given, lifetime = self._source.parse(await self._fetch(self._source.request()))
+                self._pass, self._last = given, self._pass or self._last
                 self._good_until = asked_at + lifetime - min(60.0, lifetime / 10)
         return self._source.show(request, self._pass)
 
@@ -84,12 +85,12 @@ class SignedByPass:
     def renew(self, refused: Request) -> bool:
         """Forget the pass if it is the one that was refused; another one may have come meanwhile."""
         if refused == self._source.show(refused, self._pass):
-            self._pass = ""
+            self._pass, self._last = "", self._pass
         return True
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the pass and what it is asked for with."""
-        return (*self._source.secrets(), self._pass)
+        """Return the pass, the one before it (an answer may still quote it), and what they are asked for with."""
+        return (*self._source.secrets(), self._pass, self._last)
 
 
 class TokenSource:

@@ -18,7 +18,7 @@ class Request:
 
     method: str
     path: str
-    url: str
+    url: str = field(repr=False)
     params: Params | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)

@@ -9,6 +9,7 @@ import pytest
 from syncd.sources.registry import adapter_names, load_adapter
 from syncd.testing.vendor import NotOffered
 from tests.conftest import World
+from tests.security.strays import LeadAstray
 
 NOTE = "between colleagues"
 DAY = timedelta(days=1)
@@ -26,7 +27,7 @@ class VendorWorld(World):
         return self.vendor.options()
 
 
-class MainJob:
+class MainJob(LeadAstray):
     """To be inherited beside the contract suite: needs its `adapter` and its `vendor`."""
 
     @pytest.fixture

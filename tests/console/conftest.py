@@ -28,6 +28,7 @@ from syncd.store.database import Connection, open_database
 from syncd.store.schema import ensure_schema
 from syncd.testing.helpdesk import DeskTicket, Helpdesk
 from syncd.testing.sandbox import Sandbox
+from tests.planted import notes
 
 T = TypeVar("T")
 REGISTERED_AT = datetime(2026, 5, 1, 8, tzinfo=UTC)
@@ -95,6 +96,8 @@ class Syncd:
             timeout=60,
             check=False,
         )
+        notes.look_at("stdout of a process", ran.stdout)
+        notes.look_at("stderr of a process", ran.stderr)
         return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())
 
     def stored(self, operation: Callable[[Connection], T]) -> T:

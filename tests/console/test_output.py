@@ -78,9 +78,9 @@ def test_json_is_ascii_and_loses_nothing(capsys):
 
 
 def test_an_error_is_one_clear_message(capsys):
-    """Several lines are kept as lines, under a heading where there is one."""
+    """Several lines are kept as lines, under a heading or behind the first; none looks like ours."""
     report_error("one\x1b\ntwo")
-    assert capsys.readouterr().err == "Error: one\\x1b\ntwo\n"
+    assert capsys.readouterr().err == "Error: one\\x1b\n  two\n"
     report_error("one\ntwo", heading="all wrong:")
     assert capsys.readouterr().err == "Error: all wrong:\n  one\n  two\n"
 

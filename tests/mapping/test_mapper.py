@@ -87,12 +87,38 @@ def test_channel(make_reply: MakeReply, word: str | None, channel: Channel) -> N
 
 
 def test_ticket_and_time_are_taken_over(make_reply: MakeReply) -> None:
-    """The reply's time, the ticket's number and link, without control characters."""
+    """The reply's time, the ticket's number without control characters, and its link."""
     at = datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin"))
-    message = map_reply(make_reply(created_at=at), replace(TICKET, number="A\n7", link="https://x.de/\x00"), POLICY)
+    message = map_reply(make_reply(created_at=at), replace(TICKET, number="A\n7", link="https://x.de/7"), POLICY)
     assert message.occurred_at is at
-    assert (message.ticket_number, message.ticket_link) == ("A 7", "https://x.de/\ufffd")
+    assert (message.ticket_number, message.ticket_link) == ("A 7", "https://x.de/7")
     assert map_reply(make_reply(), replace(TICKET, link=None), POLICY).ticket_link is None
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "javascript:alert(1)",
+        "java\nscript:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+        "//x.de/7",
+        "/tickets/7",
+        "https://",
+        "https://[/7",
+        "https://user:pass@x.de/7",
+        "https://x.de/7\r\nSet-Cookie: a=b",
+        "https://x.de/\x00",
+        "https://x.de/\x9b31m",
+        "https://x.de/\u202e7",
+        "https://x.de/\ud800",
+    ],
+)
+def test_a_link_that_is_no_web_address_is_left_out(make_reply: MakeReply, link: str) -> None:
+    """What a vendor calls the ticket's link is clicked by people: other schemes and controls never reach the API."""
+    assert map_reply(make_reply(), replace(TICKET, link=link), POLICY).ticket_link is None
+    note = status_note(POLICY, ThreadStatus.CLOSED, None, "7", link=link, occurred_at=AT)
+    assert note.ticket_link is None
 
 
 @pytest.mark.parametrize(

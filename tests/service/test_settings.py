@@ -76,6 +76,8 @@ quiet_poll_seconds = 1.5
 closed_watch_days = 2
 full_sweep_hours = 3
 sweep_deadline_seconds = 4
+flood_replies = 5
+flood_older_hours = 0.5
 link_hosts = ["Help.Example.org"]
 [systems.support.channels]
 api = "OTHER"

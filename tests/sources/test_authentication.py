@@ -320,3 +320,22 @@ async def test_no_session_no_system(open_http, vendor, status, body):
     with pytest.raises(PauseSystem) as caught:
         await open_http(vendor.base_url, session()).get("/a")
     assert "hush" not in str(caught.value)
+
+
+async def test_a_token_that_has_ended_is_not_told_either(open_http, vendor):
+    """A vendor that quotes the token it refused, when it gives out no other, does not get it into a message."""
+    refusal = json.dumps({"error": "invalid_token", "error_description": "token-1-hush has ended"})
+    vendor.then(body=grant("token-1-hush")).then(401).then(400, body=refusal).then(body=grant("token-2-hush"))
+    vendor.then(400, body=refusal)
+    http = open_http(vendor.base_url, token())
+    for _ in range(2):
+        with pytest.raises((PauseSystem, Refused)) as failed:
+            await http.get("/a")
+        assert "token-1-hush" not in str(failed.value)
+
+
+def test_no_part_of_a_sign_in_is_in_a_repr():
+    """User names are often somebody's address; they are as little shown as secrets."""
+    shown = repr(BasicAuthentication("someone@example.com/token", SecretStr("hush")))
+    assert "someone" not in shown
+    assert "hush" not in shown

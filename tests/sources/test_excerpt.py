@@ -1,5 +1,7 @@
 """What an operator may read of a vendor's error."""
 
+import json
+
 import pytest
 
 from syncd.sources.excerpt import error_excerpt
@@ -34,3 +36,14 @@ from syncd.sources.excerpt import error_excerpt
 def test_the_excerpt(body, text):
     """A short message of a known field comes out on one line; anything else, and anything secret, stays."""
     assert error_excerpt(body, {"hush", ""}) == text
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["pass/word 4711+", "GET /x?key=pass%2Fword%204711%2B", "GET /x?key=pass%2Fword+4711%2B", "pass/word  4711+"],
+)
+def test_a_secret_stays_however_it_is_quoted(said):
+    """A vendor that quotes the address it was asked at has the secret percent-encoded; it stays all the same."""
+    body = json.dumps({"message": f"refused: {said}"}).encode()
+    assert error_excerpt(body, {"pass/word 4711+"}) == ""
+    assert error_excerpt(body, {"pass/word 4712+"}) != ""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # settings and store take half a second to import; a help tex
     from syncd.store.standing import Decision
 
 T = TypeVar("T")
+FIRST_YEAR, LAST_YEAR = 1970, 9000
 
 
 @dataclass(slots=True)
@@ -135,6 +136,8 @@ async def opened(invocation: Invocation, *, ensure: bool = True) -> AsyncIterato
     With `ensure` false the database is taken as it is, for commands that are about its version.
     """
     from syncd.store.database import open_database  # noqa: PLC0415 - see above
+    from syncd.store.high_water import HighWater, mark_path  # noqa: PLC0415 - see above
+    from syncd.store.lost import refuse_lost  # noqa: PLC0415 - see above
     from syncd.store.schema import ensure_schema  # noqa: PLC0415 - see above
 
     settings = invocation.load_settings()
@@ -147,6 +150,7 @@ async def opened(invocation: Invocation, *, ensure: bool = True) -> AsyncIterato
     database = open_database(settings.database.url.get_secret_value())
     try:
         if ensure:
+            await refuse_lost(database, file, HighWater(mark_path(settings.state_directory, file)))
             await ensure_schema(database, migrate=False)
         yield CommandContext(settings, database, invocation.clock, who(invocation.environ))
     finally:
@@ -171,9 +175,12 @@ def parse_instant(text: str, zone: ZoneInfo) -> tuple[datetime, bool]:
         UsageError: it is none.
     """
     try:
-        instant = datetime.fromisoformat(text.strip())
-        if instant.tzinfo is not None:
-            return instant, False
+        written = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise UsageError(f"{text!r} is no instant; write it like 2026-05-01T08:00:00+02:00") from None
-    return instant.replace(tzinfo=zone), True
+        written = None
+    # An instant of the first or the last year could not be moved by a zone or an overlap, and nobody means one.
+    if written is None or not FIRST_YEAR <= written.year <= LAST_YEAR:
+        raise UsageError(f"{text[:40]!r} is no instant; write it like 2026-05-01T08:00:00+02:00")
+    if written.tzinfo is not None:
+        return written, False
+    return written.replace(tzinfo=zone), True

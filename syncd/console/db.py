@@ -10,7 +10,7 @@ import typer
 from syncd.console.context import CommandContext, Invocation, invocation_of, opened, perform, quiet_log
 from syncd.console.output import Shown, counted, print_json, say
 from syncd.model.errors import StoreError, UsageError
-from syncd.store import restored
+from syncd.store import leases, restored
 from syncd.store.high_water import HighWater, Mark, is_behind
 from syncd.store.lock import take_lock
 from syncd.store.schema import LATEST, SchemaState, compare, database_id, ensure_schema, read_version
@@ -116,7 +116,7 @@ async def _declare(context: CommandContext, reason: str, *, yes: bool) -> int:
 def _read_mark(high_water: HighWater, name: str, counter: int) -> Mark | None:
     """Return the mark; one that cannot be made out counts as ahead of the database, as nobody can know."""
     try:
-        return high_water.read()
+        return high_water.read(name)
     except StoreError:
         return Mark(name, counter + 1)
 
@@ -130,6 +130,7 @@ async def _locked(context: CommandContext) -> AsyncIterator[None]:
     """
     lock = await take_lock(context.database_url, context.database.where, context.clock)
     try:
+        await context.database.read(lambda c: leases.refuse_workers(c, context.database.where))
         yield
     finally:
         await lock.release()

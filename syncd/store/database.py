@@ -6,28 +6,28 @@ nothing but SQL: it may be run twice when another operation of the same commit f
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from syncd.model.errors import StoreError, SyncdError
-from syncd.store.private_file import ensure_private_file
+from syncd.store.sqlite import BUSY_SECONDS, READERS, SQLiteBackend
+from syncd.store.sqlite_file import DatabaseReplaced
+from syncd.store.transaction import CommitFailed, NotBegun, Operation, run_in_transaction
 
 __all__ = ["Connection", "Database", "Operation", "Unacknowledged", "open_database"]
 
 T = TypeVar("T")
-Operation = Callable[[Connection], T]
 
-BUSY_SECONDS = 5
-READERS = 4
 LARGEST_GROUP = 256
+DEADLOCK = "40P01"
+COMMAND_SECONDS = 60.0
+IDLE_SECONDS = 10.0
 
 
 class Unacknowledged(StoreError):
@@ -62,18 +62,25 @@ def _describe(error: BaseException, where: str) -> str:
     # str() of an SQLAlchemy error holds the statement and its parameters, and so message contents.
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     detail = str(cause).splitlines()[0] if isinstance(error, DBAPIError) and str(cause) else type(cause).__name__
-    # These quote values: of a key that is there already, or of an argument that the driver cannot send.
-    if "violates" in detail or "constraint" in detail.lower() or "query argument" in detail:
+    # These quote values: of a key that is there already, of an argument that the driver cannot send, or of a column
+    # that is no text.
+    if any(
+        word in detail.lower() for word in ("violates", "constraint", "query argument", "with text", "invalid input")
+    ):
         detail = type(cause).__name__
     return f"the database at {where} does not answer as it should: {detail[:200]}"
 
 
 @dataclass(slots=True)
 class Database:
-    """A database in use. `where` names it for people, without a password."""
+    """A database in use. `where` names it for people, without a password.
+
+    `replaced`: another file stands where it was; nothing can be read or written any more.
+    """
 
     backend: Backend
     where: str
+    replaced: bool = False
     _waiting: list[_Waiting] = field(default_factory=list)
     _committer: asyncio.Task[None] | None = None
 
@@ -90,8 +97,11 @@ class Database:
         """
         try:
             return await self.backend.read(operation)
-        except _NotBegun as failure:
-            raise StoreError(_describe(failure.error, self.where)) from None
+        except NotBegun as failure:
+            raise self._named(failure.error) from None
+        except DatabaseReplaced:
+            self.replaced = True
+            raise
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(_describe(error, self.where)) from None
 
@@ -115,25 +125,31 @@ class Database:
             if group:
                 await self._commit(group)
 
-    async def _commit(self, group: list[_Waiting]) -> None:
+    async def _commit(self, group: list[_Waiting], *, is_second_try: bool = False) -> None:
         try:
             results = await self.backend.transact([waiting.operation for waiting in group])
-        except _CommitFailed as failure:
-            _fail(group, Unacknowledged(_describe(failure.error, self.where)))
-        except _NotBegun as failure:
-            _fail(group, StoreError(_describe(failure.error, self.where)))
+        except CommitFailed as failure:
+            _fail(group, Unacknowledged(str(self._named(failure.error))))
+        except NotBegun as failure:
+            _fail(group, self._named(failure.error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the one who waits is told
-            if len(group) == 1 or _is_lost(error):
+            is_worth_it = len(group) > 1 or (_is_deadlock(error) and not is_second_try)
+            if not is_worth_it or _is_lost(error):
                 known = isinstance(error, SQLAlchemyError | OSError)
                 _fail(group, StoreError(_describe(error, self.where)) if known else error)
             else:
                 # One bad operation must not take the others with it: each again, by itself.
                 for waiting in group:
-                    await self._commit([waiting])
+                    await self._commit([waiting], is_second_try=len(group) == 1)
         else:
             for waiting, result in zip(group, results, strict=True):
                 if not waiting.done.done():
                     waiting.done.set_result(result)
+
+    def _named(self, error: Exception) -> StoreError:
+        """Return an error as those who wait are told it."""
+        self.replaced |= isinstance(error, DatabaseReplaced)
+        return error if isinstance(error, StoreError) else StoreError(_describe(error, self.where))
 
     async def close(self) -> None:
         """Commit what waits, then close."""
@@ -147,102 +163,15 @@ def _is_lost(error: Exception) -> bool:
     return isinstance(error, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
 
 
+def _is_deadlock(error: Exception) -> bool:
+    """Say whether PostgreSQL has ended this transaction in favour of another worker's; nothing is wrong with it."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == DEADLOCK
+
+
 def _fail(group: list[_Waiting], error: BaseException) -> None:
     for waiting in group:
         if not waiting.done.done():
             waiting.done.set_exception(error)
-
-
-class _CommitFailed(Exception):
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
-class _NotBegun(Exception):
-    """No transaction could be begun: the database is locked or away, and no operation is at fault."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
-def _run(connection: Connection, operations: list[Operation[Any]]) -> list[Any]:
-    try:
-        transaction = connection.begin()
-    except SQLAlchemyError as error:
-        raise _NotBegun(error) from None
-    try:
-        results = [operation(connection) for operation in operations]
-    except BaseException:
-        transaction.rollback()
-        raise
-    try:
-        transaction.commit()
-    except Exception as error:  # noqa: BLE001 - whatever failed, the commit is not acknowledged
-        connection.invalidate(error)
-        raise _CommitFailed(error) from None
-    return results
-
-
-class SQLiteBackend:
-    """SQLite on threads: one that writes, a few that read; a batch is one hop, not one per statement."""
-
-    dialect = "sqlite"
-
-    def __init__(self, url: URL) -> None:
-        self._engine = _sqlite_engine(url)
-        self._writing = self._engine.execution_options(sqlite_begin="IMMEDIATE")
-        self._writer = ThreadPoolExecutor(1, "sqlite-writer")
-        self._readers = ThreadPoolExecutor(READERS, "sqlite-reader")
-
-    async def read(self, operation: Operation[T]) -> T:
-        """Run an operation on a snapshot."""
-
-        def run() -> T:
-            with self._engine.connect() as connection:
-                return operation(connection)
-
-        return await asyncio.get_running_loop().run_in_executor(self._readers, run)
-
-    async def transact(self, operations: list[Operation[Any]]) -> list[Any]:
-        """Run operations in one IMMEDIATE transaction on the writer thread."""
-
-        def run() -> list[Any]:
-            with self._writing.connect() as connection:
-                return _run(connection, operations)
-
-        return await asyncio.get_running_loop().run_in_executor(self._writer, run)
-
-    async def close(self) -> None:
-        """Close every connection and end the threads."""
-        await asyncio.get_running_loop().run_in_executor(self._writer, self._engine.dispose)
-        self._writer.shutdown()
-        self._readers.shutdown()
-
-
-def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
-
-    @event.listens_for(engine, "do_connect")
-    def before_connect(_dialect: Any, _record: Any, _arguments: Any, _options: Any) -> None:
-        # SQLite would make the file readable by everybody, and message contents are in it.
-        ensure_private_file(Path(str(url.database)))
-
-    @event.listens_for(engine, "connect")
-    def on_connect(connection: Any, _record: Any) -> None:
-        # sqlite3's own transactions break savepoints and repeatable reads; SQLAlchemy begins them itself.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        # A DEFERRED transaction that reads and then writes fails at once when another process wrote in between.
-        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-        connection.exec_driver_sql(f"BEGIN {mode}")
-
-    return engine
 
 
 class PostgreSQLBackend:
@@ -250,12 +179,21 @@ class PostgreSQLBackend:
 
     dialect = "postgresql"
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, command_seconds: float, idle_seconds: float) -> None:
+        # A worker that is frozen within a transaction must not keep its locks: the server ends it, uncommitted.
+        idle = str(max(1, round(idle_seconds * 1000)))
+        # SQLAlchemy hands sslmode and its kin to asyncpg by name, which knows them in an address alone.
+        secured = {name: value for name, value in url.query.items() if name.startswith("ssl")}
         self._engine: AsyncEngine = create_async_engine(
-            url.set(drivername="postgresql+asyncpg"),
+            url.difference_update_query(secured).set(drivername="postgresql+asyncpg"),
             pool_size=READERS + 1,
             pool_pre_ping=True,
-            connect_args={"timeout": BUSY_SECONDS, "command_timeout": 60},
+            connect_args={
+                "timeout": BUSY_SECONDS,
+                "command_timeout": command_seconds,
+                "server_settings": {"idle_in_transaction_session_timeout": idle},
+                "dsn": URL.create("postgresql", query=secured).render_as_string(),
+            },
         )
         self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._checked = False
@@ -270,7 +208,7 @@ class PostgreSQLBackend:
         async with _connected(self._engine) as connection:
             if not self._checked:
                 self._checked = await connection.run_sync(_check_synchronous)
-            return await connection.run_sync(_run, operations)
+            return await connection.run_sync(run_in_transaction, operations)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -284,7 +222,7 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         await connection.start()
     except Exception as error:  # noqa: BLE001 - whatever it is, there is no connection
-        raise _NotBegun(error) from None
+        raise NotBegun(error) from None
     try:
         yield connection
     finally:
@@ -303,8 +241,12 @@ def _check_synchronous(connection: Connection) -> bool:
     return True
 
 
-def open_database(url: str) -> Database:
+def open_database(
+    url: str, *, command_seconds: float = COMMAND_SECONDS, idle_seconds: float = IDLE_SECONDS
+) -> Database:
     """Return the database of an address; nothing is connected yet.
+
+    On PostgreSQL a statement may take `command_seconds`, and a transaction may stand still for `idle_seconds`.
 
     Raises:
         SyncdError: an address of another kind than sqlite:////path or postgresql://...
@@ -318,5 +260,7 @@ def open_database(url: str) -> Database:
         backend = SQLiteBackend(parsed.set(drivername="sqlite"))
         return Database(backend, str(parsed.database))
     if parsed.get_backend_name() == "postgresql":
-        return Database(PostgreSQLBackend(parsed), parsed.render_as_string(hide_password=True))
+        return Database(
+            PostgreSQLBackend(parsed, command_seconds, idle_seconds), parsed.render_as_string(hide_password=True)
+        )
     raise SyncdError("database.url must be sqlite:////path/to/file or postgresql://user@host/database")

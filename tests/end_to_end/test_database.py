@@ -1,6 +1,7 @@
 """Databases that must not be worked with: too new, garbage, or restored from a backup."""
 
 import sqlite3
+import subprocess
 from contextlib import closing
 
 import pytest
@@ -56,22 +57,40 @@ async def test_garbage(stage):
     assert stage.file.read_bytes() == garbage
 
 
-async def test_a_restored_backup(stage, until_true):
+def back_up(stage, backup) -> None:
+    """Make a backup while the worker runs, as the page of operations says."""
+    if stage.url.startswith("sqlite"):
+        copy(stage.file, backup)
+    else:
+        subprocess.run(["pg_dump", "--format=custom", f"--file={backup}", stage.url], check=True)
+
+
+def put_back(stage, backup) -> None:
+    """Put a backup in the place of the database."""
+    if stage.url.startswith("sqlite"):
+        for name in ("syncd.db", "syncd.db-wal", "syncd.db-shm"):
+            (stage.folder / name).unlink(missing_ok=True)
+        backup.rename(stage.file)
+    else:
+        subprocess.run(["pg_restore", "--clean", "--exit-on-error", f"--dbname={stage.url}", str(backup)], check=True)
+
+
+async def test_a_restored_backup(stage, database_url, until_true):
     """From a database that is behind what was sent nothing leaves, until it is declared restored; nothing twice."""
+    stage.url = database_url
+    stage.write_settings()
     one = await linked(stage, "before the backup")
     worker = await stage.start()
     await worker.until_ready()
     await stage.until_delivered()
     await stage.until_swept()
-    backup = stage.folder / "backup.db"
-    copy(stage.file, backup)
+    backup = stage.folder / "backup"
+    back_up(stage, backup)
     since = stage.helpdesk.customer_reply(one.ticket.id, "after the backup")
     await stage.until_delivered()
     assert await worker.stop() == 0
 
-    for name in ("syncd.db", "syncd.db-wal", "syncd.db-shm"):
-        (stage.folder / name).unlink(missing_ok=True)
-    backup.rename(stage.file)
+    put_back(stage, backup)
     sent = stage.sandbox.requests
     worker = await stage.start()
     await worker.until_ready()
@@ -79,6 +98,9 @@ async def test_a_restored_backup(stage, until_true):
     await stage.until_swept()
     assert (await stage.states())["pending"] == 2
     assert stage.sandbox.requests == sent
+    for command in ("check", "status"):
+        code, out, _ = await stage.command(command)
+        assert (code, "syncd db restored" in " ".join(out.split())) == (1, True), out
     assert await worker.stop() == 0
 
     code, out, beside = await stage.command("db", "restored", "--reason", "the disk died")

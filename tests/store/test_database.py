@@ -1,6 +1,7 @@
 """Reads and writes: shared commits, isolation of failures, what is said when the database does not answer."""
 
 import asyncio
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -155,3 +156,14 @@ async def test_addresses_of_other_kinds_are_refused(url: str) -> None:
     """An address that is neither a SQLite file nor PostgreSQL is refused with what to write instead."""
     with pytest.raises(SyncdError, match="sqlite:////path"):
         open_database(url)
+
+
+async def test_a_text_that_cannot_be_read_is_not_quoted(tmp_path: Path) -> None:
+    """SQLite's words about a damaged text hold that text, which is a message; ours say what kind of error it was."""
+    database = open_database(f"sqlite:///{tmp_path}/syncd.db")
+    damaged = text("SELECT CAST(x'7768657265206973206d79206361726420ff' AS TEXT)")  # "where is my card", and a bad byte
+    with pytest.raises(StoreError) as caught:
+        await database.read(lambda c: c.execute(damaged).all())
+    await database.close()
+    assert "where is my card" not in str(caught.value)
+    assert "OperationalError" in str(caught.value)

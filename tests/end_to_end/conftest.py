@@ -5,8 +5,9 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,8 +24,10 @@ from syncd.store.schema import ensure_schema
 from syncd.testing.balance import Balance, Watched, count_both_ends
 from syncd.testing.helpdesk import DeskTicket, Helpdesk
 from syncd.testing.sandbox import Sandbox
+from tests.end_to_end.outages import Line, SmallDisk
+from tests.planted import notes
 
-LONGEST_WAIT_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 120.0
 LOOK_SECONDS = 0.005
 
 
@@ -88,6 +91,7 @@ class Stage:
         self.workers: list[Worker] = []
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.database: Database | None = None
+        self.more_environ: dict[str, str] = {}
 
     async def open(self) -> None:
         """Start both ends, and write the settings."""
@@ -111,6 +115,9 @@ class Stage:
     ) -> None:
         """Write the settings; `more` are lines of every [api.NAME]."""
         lines = ['timezone = "Europe/Berlin"', "[database]", f'url = "{self.url}"']
+        if not self.url.startswith("sqlite"):
+            lines += ["lease_seconds = 2"]
+            lines.insert(0, f'state_directory = "{self.folder}"')
         for api in apis:
             lines += [f"[api.{api}]", f'base_url = "{self.sandbox.base_url}"', f'api_key = "key-{api}"', more]
         for system in systems:
@@ -123,7 +130,8 @@ class Stage:
     def environ(self) -> dict[str, str]:
         """Return the environment of a process: nothing of the test's own settings."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SYNCD_")}
-        return kept | {"SYNCD_CONFIG": str(self.config), "NOTIFY_SOCKET": str(self.folder / "notify")}
+        mine = {"SYNCD_CONFIG": str(self.config), "NOTIFY_SOCKET": str(self.folder / "notify")}
+        return kept | mine | self.more_environ
 
     async def start(self, *arguments: str) -> Worker:
         """Start `syncd run`; its log goes to a file."""
@@ -154,6 +162,8 @@ class Stage:
             stderr=asyncio.subprocess.PIPE,
         )
         out, beside = await process.communicate()
+        notes.look_at("stdout of a process", out)
+        notes.look_at("stderr of a process", beside)
         assert process.returncode is not None
         return process.returncode, out.decode(), beside.decode()
 
@@ -223,3 +233,26 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 def until_true() -> Callable[[Callable[[], bool], str], object]:
     """Return the way to wait for a condition."""
     return until
+
+
+@pytest_asyncio.fixture
+async def line(postgresql_url: str) -> AsyncIterator[Line]:
+    """Return a line to an empty PostgreSQL database."""
+    made = Line(postgresql_url)
+    yield made
+    await made.cut()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """Return a small disk of its own; that takes root."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        assert os.environ.get("SYNCD_TEST_SERVERS") != "required", mounted.stderr
+        pytest.skip("no disk of its own to fill: mounting one takes root")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

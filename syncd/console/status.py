@@ -10,11 +10,13 @@ import typer
 from syncd.console.apis import read_apis
 from syncd.console.context import CommandContext, perform
 from syncd.console.output import Shown, counted, print_json, say, span
+from syncd.console.output import shown as harmless
 from syncd.console.systems import read_systems
+from syncd.console.workers import read_workers, show_workers
 from syncd.model.delivery import DeliveryState
 from syncd.model.health import PauseCause
 from syncd.model.link import LinkState
-from syncd.store import links, lists, requests
+from syncd.store import floods, links, lists, requests
 from syncd.store.database import Connection
 from syncd.store.requests import Request
 
@@ -35,6 +37,8 @@ class Overview:
     oldest_pending_at: datetime | None
     requests: list[Request]
     examples: dict[str, list[str]]
+    workers: list[dict[str, Any]]
+    floods: dict[str, int]
 
     @property
     def oldest_pending_seconds(self) -> int | None:
@@ -75,6 +79,11 @@ class Overview:
             if number := self.deliveries[state.value]:
                 is_or_are = "is" if number == 1 else "are"
                 yield f"{counted(number, 'delivery')} {is_or_are} {words}{self._such_as(state.value)}"
+        for system, number in sorted(self.floods.items()):
+            yield (
+                f"{counted(number, 'delivery')} of these came from {system} as a flood of old replies: syncd "
+                f"deliveries retry or skip --system {system} --because flood, once you know which"
+            )
         if number := self.links[LinkState.SUSPENDED.value]:
             is_or_are = "is" if number == 1 else "are"
             yield (
@@ -83,7 +92,8 @@ class Overview:
             )
 
     def _such_as(self, state: str) -> str:
-        return "".join(f"\n    {example}" for example in self.examples[state])
+        # A line end in a vendor's text must not make a line that looks like ours.
+        return "".join(f"\n    {harmless(example)}" for example in self.examples[state])
 
     def values(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -94,6 +104,7 @@ class Overview:
             "deliveries": self.deliveries,
             "oldest_pending_seconds": self.oldest_pending_seconds,
             "withheld": self.withheld,
+            "workers": self.workers,
             "requests": [
                 {
                     "id": one.id,
@@ -126,6 +137,8 @@ async def read_overview(context: CommandContext) -> Overview:
             oldest_pending_at=counts.oldest_pending_at,
             requests=requests.open_requests(connection),
             examples=_examples(connection),
+            floods=floods.count_flooded(connection),
+            workers=read_workers(connection),
         )
 
     return await context.database.read(read)
@@ -176,6 +189,7 @@ def _show(overview: Overview, shown: Shown) -> None:
             ("asked for", "; ".join(f"{one.kind} of {one.system}, {one.state}" for one in overview.requests)),
         )
     )
+    show_workers(overview.workers, shown)
     say()
     needed = overview.needs_person()
     say("Needs a person:" if needed else "Nothing needs a person.")

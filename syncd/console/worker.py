@@ -1,8 +1,8 @@
 """Asking the worker, or doing it oneself: what a ticketing system is asked by hand goes through one owner.
 
 `carry_out` leaves a request in the database and watches it. Where a worker runs, that one carries it out; where none
-does, the command takes the lock and runs the system's lane itself, until the request has ended. A worker that goes
-away meanwhile is replaced by the command, so nothing waits for ever.
+does, the command takes its place (seat.py) and runs the system's lane itself, until the request has ended. A worker
+that goes away meanwhile is replaced by the command, so nothing waits for ever.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from typing import Any
 
 from syncd.console.context import CommandContext
 from syncd.console.output import notice
+from syncd.console.seat import Seat, find_seat
 from syncd.model.errors import StoreError, UsageError
 from syncd.store import health, requests
-from syncd.store.lock import WorkerLock, find_lock
 from syncd.store.requests import Request, RequestKind, RequestState
 
 LOOK_SECONDS = 0.25
@@ -92,13 +92,13 @@ class _Watch:
     async def until_ended(self, deadline: float | None) -> Request:
         """Return the request once it has ended, or at the deadline (monotonic seconds)."""
         while True:
-            lock = await find_lock(self.context.database_url)
-            if lock is None:
-                end = self.context.clock.monotonic() + LOCK_SECONDS
-                request = await self._look_until(end if deadline is None else min(end, deadline))
-            else:
-                async with _own_lane(self.context, self.system_name, lock) as lane:
-                    request = await self._look_until(deadline, lane)
+            async with find_seat(self.context, self.system_name) as seat:
+                if seat is None:
+                    end = self.context.clock.monotonic() + LOCK_SECONDS
+                    request = await self._look_until(end if deadline is None else min(end, deadline))
+                else:
+                    async with _own_lane(self.context, self.system_name, seat) as lane:
+                        request = await self._look_until(deadline, lane)
             if has_ended(request) or (deadline is not None and self.context.clock.monotonic() >= deadline):
                 return request
 
@@ -154,20 +154,15 @@ class _OwnLane:
 
 
 @asynccontextmanager
-async def _own_lane(context: CommandContext, system_name: str, lock: WorkerLock) -> AsyncIterator[_OwnLane]:
-    """Run the lane of a system under the worker's lock; end it and release the lock after."""
+async def _own_lane(context: CommandContext, system_name: str, seat: Seat) -> AsyncIterator[_OwnLane]:
+    """Run the lane of a system in its owner's place, and end it after."""
     from syncd.service.wiring import make_system  # noqa: PLC0415 - a third of a second: the vendor's HTTP
 
-    allowed = asyncio.Event()
-    allowed.set()
+    part = make_system(system_name, context.get_system(system_name), seat.database, context.clock, seat.leave)
+    task = asyncio.create_task(part.lane.run(), name=f"system {system_name}")
     try:
-        part = make_system(system_name, context.get_system(system_name), context.database, context.clock, allowed)
-        task = asyncio.create_task(part.lane.run(), name=f"system {system_name}")
-        try:
-            yield _OwnLane(task, part.lane.trigger, part.settings.poll_seconds)
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await part.opened.close()
+        yield _OwnLane(task, part.lane.trigger, part.settings.poll_seconds)
     finally:
-        await lock.release()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await part.opened.close()

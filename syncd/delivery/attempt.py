@@ -7,7 +7,7 @@ again after it.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -16,17 +16,20 @@ from loguru import logger
 
 from syncd.delivery.api import OpenApi
 from syncd.delivery.decide import Next, Verdict, decide, judge
+from syncd.delivery.health import throttle_seconds
 from syncd.model.clock import Clock
 from syncd.model.communication import thread_update
 from syncd.model.delivery import THREAD_RETRY, DeliveryState, Evidence, Outcome, Reached, retry_delay
 from syncd.model.errors import StoreError
+from syncd.model.lease import Tenure
 from syncd.model.policy import ApiPolicy
-from syncd.store import health, holding, outbox
+from syncd.store import health, holding, late, leases, outbox, restored
 from syncd.store.database import Connection, Database
 from syncd.store.high_water import HighWater
 from syncd.store.outbox import Outgoing, Record
 
 COMMIT_AGAIN_SECONDS = 1.0
+MARK_AGAIN = timedelta(seconds=5)
 STALE_AFTER = timedelta(minutes=10)
 NOTE_SUCCESS_EVERY = timedelta(seconds=30)
 
@@ -49,7 +52,7 @@ class Gate(Protocol):
 
 @dataclass(slots=True)
 class Sender:
-    """What sending needs, for one api."""
+    """What sending needs, for one api. `tenure`: this worker owns the api for a time, and others are there."""
 
     policy: ApiPolicy
     api: OpenApi
@@ -59,6 +62,7 @@ class Sender:
     high_water: HighWater
     refresh: Callable[[Outgoing], Awaitable[float | None]]
     jitter: Callable[[], float]
+    tenure: Tenure | None = None
     uncommitted: int = 0
     success_noted_at: datetime | None = None
 
@@ -118,20 +122,33 @@ class Attempt:
         await self.gate.pass_or_refuse()
         self._marking = asyncio.create_task(self._write_mark(outgoing), name="mark sending")
         attempt_id = await asyncio.shield(self._marking)
-        if attempt_id is None:
+        now = self.sender.clock.monotonic()
+        # Asked after the commit, however long that took: from here on nothing stands before the first byte.
+        if attempt_id is None or not self._is_owner(now):
             raise NotAcknowledged
-        self.sent_at = self.sender.clock.monotonic()
+        self.sent_at = now
+
+    def _is_owner(self, now: float) -> bool:
+        tenure = self.sender.tenure
+        return tenure is None or tenure.is_safe(now)
 
     async def _write_mark(self, outgoing: Outgoing) -> int | None:
         sender = self.sender
         now = sender.clock.now()
+
+        def mark(connection: Connection) -> int | None:
+            reached = sender.high_water.highest
+            sender.high_water.refuse_behind(restored.attempt_counter(connection), reached)
+            if sender.tenure is not None and not leases.is_held(connection, sender.tenure.lease):
+                return None
+            return outbox.mark_sending(connection, outgoing, now, sender.worker, trial=self.trial)
+
         try:
-            attempt_id = await sender.database.write(
-                lambda connection: outbox.mark_sending(connection, outgoing, now, sender.worker, trial=self.trial)
-            )
+            attempt_id = await sender.database.write(mark)
             if attempt_id is not None:
                 sender.high_water.note(attempt_id)
-        except (StoreError, OSError):
+        except (StoreError, OSError) as error:
+            logger.bind(api=sender.policy.name, delivery=outgoing.delivery_id).error("nothing is sent: {}", error)
             return None
         return attempt_id
 
@@ -144,8 +161,10 @@ class Attempt:
         def unmark(connection: Connection) -> None:
             attempt_id = outbox.find_open_attempt(connection, outgoing.delivery_id, self.sender.worker)
             if attempt_id is not None:
-                record = _unsent(outgoing, attempt_id, "nothing was sent: the mark was not acknowledged")
-                outbox.record(connection, record, self.sender.clock.now())
+                record = _unsent(outgoing, attempt_id, "nothing was sent: the mark was not acknowledged in time")
+                now = self.sender.clock.now()
+                # Not at once: where the mark can never be kept, each try would leave a row behind.
+                outbox.record(connection, replace(record, due_at=now + MARK_AGAIN), now)
 
         await self._commit(unmark)
 
@@ -163,8 +182,13 @@ class Attempt:
                 # Nothing was marked: it failed before a connection was there. The attempt is a row all the same.
                 opened = outbox.open_unsent(connection, outgoing, now, self.sender.worker)
             result = self._result(opened, outgoing, evidence, verdict, following, now)
-            if outbox.record(connection, result, now) and verdict.outcome is Outcome.DELIVERED:
+            recorded = outbox.record(connection, result, now) or late.settle_late(connection, result, now)
+            if recorded and verdict.outcome is Outcome.DELIVERED:
                 self._note_success(connection, now)
+            if recorded and verdict.outcome is Outcome.THROTTLED:
+                # With the outcome: whoever ends before the dispatcher has learnt of it must not begin anew at once.
+                until = now + timedelta(seconds=throttle_seconds(verdict.retry_after_seconds))
+                health.throttle_api(connection, self.sender.policy.name, until)
 
         await self._commit(record)
 

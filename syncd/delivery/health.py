@@ -16,6 +16,11 @@ _BAD = frozenset({Outcome.NOT_SENT, Outcome.REFUSED_FOR_NOW, Outcome.IN_DOUBT})
 _ANSWERED = frozenset({Outcome.DELIVERED, Outcome.MESSAGE_AT_FAULT, Outcome.THREAD_AT_FAULT})
 
 
+def throttle_seconds(asked_seconds: float | None) -> float:
+    """Return how long nothing is sent after a 429: a minute, or longer if the API asks for it."""
+    return max(THROTTLE_SECONDS, asked_seconds or 0.0)
+
+
 @dataclass(slots=True)
 class Health:
     """How well an api does.
@@ -50,7 +55,7 @@ class Health:
                 wait = retry_delay(RETRY_SCHEDULE, self.bad_in_a_row - 1).total_seconds()
                 self.wait_until = now + wait
         elif outcome is Outcome.THROTTLED:
-            self.throttled_until = max(self.throttled_until, now + max(THROTTLE_SECONDS, asked_seconds or 0.0))
+            self.throttled_until = max(self.throttled_until, now + throttle_seconds(asked_seconds))
         if outcome is Outcome.DELIVERED:
             self.refused.clear()
         elif outcome is Outcome.THREAD_AT_FAULT and thread_key not in self.refused:

@@ -5,29 +5,34 @@ The scheduler only says when; the work runs in tasks that belong to the daemon.
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from loguru import logger
 
 from syncd.model.clock import Clock
 from syncd.model.errors import StoreError, SyncdError
-from syncd.model.health import PauseCause
 from syncd.service.notify import Notifier
+from syncd.service.ownership import Ownership
 from syncd.service.parts import Parts
 from syncd.service.schedule import Schedule
 from syncd.service.settings import Settings
+from syncd.service.start import adopt_orphans, find_missing, is_restored
 from syncd.service.wiring import high_water_path
-from syncd.store import due, health, lists, requests, restored, retention, standing
+from syncd.store import due, requests, retention, scrub
 from syncd.store.database import Database, open_database
-from syncd.store.high_water import HighWater, is_behind
-from syncd.store.lock import WorkerLock, find_lock, take_lock
-from syncd.store.requests import RequestKind, RequestState
-from syncd.store.schema import database_id, ensure_schema
+from syncd.store.high_water import HighWater
+from syncd.store.lock import PATIENCE_SECONDS, WorkerLock, take_lock
+from syncd.store.lost import refuse_lost
+from syncd.store.requests import RequestState
+from syncd.store.schema import ensure_schema
 
 DRAIN_SECONDS = 60.0
+START_SECONDS = 30.0  # others that start on the same PostgreSQL at the same time may have tables to make first
 WATCH_SECONDS = 5.0
 QUIET_AFTER_JUMP = timedelta(days=1)
 
@@ -43,6 +48,7 @@ class Daemon:
     database: Database = field(init=False)
     high_water: HighWater = field(init=False)
     parts: Parts = field(init=False)
+    ownership: Ownership | None = None
     _lock: WorkerLock | None = None
     _schedule: Schedule | None = None
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -53,53 +59,46 @@ class Daemon:
 
     def __post_init__(self) -> None:
         """Name the parts; nothing is opened yet."""
-        self.database = open_database(self.settings.database.url.get_secret_value())
+        url, seconds = self.settings.database.url.get_secret_value(), self.settings.database.lease_seconds
+        # What is frozen within a transaction loses it before its lease ends, so that it keeps nobody waiting.
+        self.database = open_database(url, idle_seconds=seconds * 2 / 3)
         self.high_water = HighWater(high_water_path(self.settings))
         self.parts = Parts(self.settings, self.database, self.clock, self.high_water, self._stop.set)
+        if self.database.dialect == "postgresql":
+            self.parts.only_worker = False
+            own = open_database(url, command_seconds=seconds / 2, idle_seconds=seconds / 2)
+            self.ownership = Ownership(seconds, own, self.parts, self.clock, self.high_water)
 
     async def start(self) -> None:
-        """Open the database, take its lock, put right what a dead worker left, and make the parts.
+        """Open the database, put right what a dead worker left, and make the parts, or begin to own some.
 
         Raises:
             StoreError: the database is locked, too new or unreachable.
         """
         url = self.settings.database.url.get_secret_value()
-        self._lock = await take_lock(url, self.database.where, self.clock)
+        patience = START_SECONDS if self.ownership is not None else PATIENCE_SECONDS
+        self._lock = await take_lock(url, self.database.where, self.clock, patience)
+        await refuse_lost(self.database, self.settings.database.sqlite_path, self.high_water)
         await ensure_schema(self.database, migrate=True)
-        restored_backup = await self._is_restored()
-        await self._adopt_orphans()
-        self.parts.make()
+        is_restored_backup = await is_restored(self.database, self.settings, self.high_water, self.clock.now())
+        if self.ownership is None:
+            await adopt_orphans(self.database, self.settings, self.clock.now())
+            self.parts.make()
+        else:
+            # From here on its row says that it is here, so the lock need not.
+            await self.ownership.enter()
+            await self._release_lock()
         for problem in await find_missing(self.database, self.settings):
             logger.error("open work without settings: {}", problem)
         self.parts.may_poll.set()
-        if not restored_backup:
+        if not is_restored_backup:
             self.parts.may_send.set()
             self._may_send = True
 
-    async def _is_restored(self) -> bool:
-        """Say whether the database is behind what was sent; nothing leaves from such a one."""
-        name = await self.database.read(database_id)
-        counter = await self.database.read(restored.attempt_counter)
-        mark = self.high_water.read()
-        if not is_behind(mark, name, counter):
-            self.high_water.open(name, counter)
-            return False
-        reason = (
-            f"this database knows {counter} attempts, {mark.attempts if mark else 0} were made: it was restored from "
-            "a backup, and sending from it would send twice. Run `syncd db restored`."
-        )
-        now = self.clock.now()
-        for api in self.settings.api:
-            await self.database.write(lambda c: health.pause_api(c, api, PauseCause.RESTORED, reason, now))  # noqa: B023 - awaited at once
-        logger.error("restored database: {}", reason)
-        return True
-
-    async def _adopt_orphans(self) -> None:
-        policies = {name: api.in_doubt for name, api in self.settings.api.items()}
-        now = self.clock.now()
-        orphans = await self.database.write(lambda c: standing.adopt_orphans(c, policies, now))
-        if orphans:
-            logger.bind(deliveries=orphans).warning("deliveries were on the wire when syncd ended; they are in doubt")
+    async def _release_lock(self) -> None:
+        if self._lock is not None:
+            await self._lock.release()
+            self._lock = None
 
     async def serve(self) -> None:
         """Run until SIGTERM or SIGINT; SIGHUP reloads."""
@@ -108,6 +107,8 @@ class Daemon:
         try:
             await self.start()
             self.parts.run()
+            if self.ownership is not None:
+                self.ownership.start()
             self._begin_schedule()
             self.notifier.ready()
             logger.bind(systems=len(self.parts.systems), apis=len(self.parts.apis)).info("syncd runs")
@@ -127,7 +128,7 @@ class Daemon:
         failed: list[str] | None = None
         try:
             await self.start()
-            work = asyncio.create_task(self.parts.once())
+            work = asyncio.create_task(self._once())
             stop = asyncio.create_task(self._stop.wait())
             await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
@@ -138,6 +139,12 @@ class Daemon:
         finally:
             await self.stop()
         return failed == [] and self._may_send
+
+    async def _once(self) -> list[str]:
+        if self.ownership is not None:
+            await self.ownership.take_all()
+            self.ownership.start()
+        return await self.parts.once()
 
     def end(self) -> None:
         """Let `serve` or `once` stop, as SIGTERM does."""
@@ -161,8 +168,8 @@ class Daemon:
     def _begin_schedule(self) -> None:
         self._schedule = Schedule(self.clock)
         every = self._schedule.every
-        for name, system in self.parts.systems.items():
-            every(f"sweep {name}", system.settings.poll_seconds, system.lane.trigger)
+        for name, system in self.settings.systems.items():
+            every(f"sweep {name}", system.poll_seconds, partial(self.parts.trigger, name))
         every("drain", 1.0, self.parts.wake_dispatchers)
         every("requests", 1.0, self._look_for_requests)
         every("tidy", 3600.0, self._tidy)
@@ -185,7 +192,7 @@ class Daemon:
                 part = self.parts.systems.get(request.system)
                 if part is None or request.state is not RequestState.WAITING:
                     continue
-                if request.kind is not RequestKind.BACKFILL or not part.lane.is_backfilling:
+                if not part.lane.is_at_work_on(request.kind):
                     part.lane.trigger()
 
     async def _watch(self) -> None:
@@ -195,8 +202,8 @@ class Daemon:
             self._jumped_at = self.clock.monotonic()
             logger.bind(seconds=round(jump.total_seconds())).warning("the wall clock jumped; due times are shifted")
             with contextlib.suppress(StoreError):
-                await self.database.write(lambda c: due.shift_due(c, jump))
-        await self._hold_lock()
+                await self.database.write(lambda c: due.shift_due(c, jump, self.parts.owned()))
+        self._heed_the_database()
         stuck = self.parts.stuck()
         if stuck:
             logger.bind(lanes=stuck).error("lanes make no progress; the watchdog is not fed")
@@ -204,24 +211,16 @@ class Daemon:
             self.notifier.feed_watchdog()
         self.notifier.status(self.parts.status_line())
 
-    async def _hold_lock(self) -> None:
-        """Send nothing while the lock is not ours: a session of PostgreSQL can be cut."""
-        if self._lock is not None and self._lock.held:
-            return
-        self.parts.may_poll.clear()
-        self.parts.may_send.clear()
-        try:
-            self._lock = await find_lock(self.settings.database.url.get_secret_value())
-        except StoreError as error:
-            logger.error("the worker lock is lost: {}", error)
-            return
-        if self._lock is None:
-            logger.error("another worker has taken the database; this one waits")
-        else:
-            logger.warning("the worker lock was lost and is held again")
-            self.parts.may_poll.set()
-            if self._may_send:
-                self.parts.may_send.set()
+    def _heed_the_database(self) -> None:
+        """End when the database is another one than the one that was sent from: a new start tells what it knows."""
+        if self.database.replaced:
+            logger.critical("another database was put in the place of the one in use; syncd ends as if it were killed")
+            # Closed in order, SQLite would take away the log of the file that is there now. The exit loses nothing.
+            os._exit(1)
+        if self.high_water.went_back:
+            logger.critical("the database has gone back behind what was sent; syncd ends, and looks at it anew")
+            self.parts.broken = "database"
+            self.end()
 
     async def _tidy(self) -> None:
         """Erase old contents; not within a day of a jump of the clock, when nobody knows what is old."""
@@ -229,10 +228,11 @@ class Daemon:
             return
         before: datetime = self.clock.now() - timedelta(days=self.settings.retention.contents_days)
         with contextlib.suppress(StoreError):
-            erased = await self.database.write(lambda c: retention.erase_contents(c, before))
-            while erased:
+            while erased := await self.database.write(lambda c: retention.erase_contents(c, before)):
                 logger.bind(deliveries=erased).info("contents erased")
-                erased = await self.database.write(lambda c: retention.erase_contents(c, before))
+            # What was erased stands in SQLite's log until that is emptied.
+            if not await scrub.empty_log(self.settings.database.url.get_secret_value()):
+                logger.warning("the write-ahead log is in use; it is emptied in an hour")
 
     async def reload(self) -> None:
         """Take in changed settings; keep the old ones if the new ones cannot be used."""
@@ -249,7 +249,7 @@ class Daemon:
 
     async def _refuse_vanished(self, new: Settings) -> None:
         if new.database != self.settings.database:
-            raise SyncdError("database.url changed; that takes a restart (systemctl restart syncd)")
+            raise SyncdError("[database] changed; that takes a restart (systemctl restart syncd)")
         missing = await find_missing(self.database, new)
         if missing:
             raise SyncdError("; ".join(missing))
@@ -261,9 +261,9 @@ class Daemon:
             return
         for name in changed:
             self._schedule.remove(f"sweep {name}")
-            if name in self.parts.systems:
-                part = self.parts.systems[name]
-                self._schedule.every(f"sweep {name}", part.settings.poll_seconds, part.lane.trigger)
+            if name in new.systems:
+                seconds = new.systems[name].poll_seconds
+                self._schedule.every(f"sweep {name}", seconds, partial(self.parts.trigger, name))
 
     async def stop(self) -> None:
         """Stop polling, finish the requests on the wire, commit their outcomes, close everything."""
@@ -272,13 +272,12 @@ class Daemon:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
-        await self.parts.end_polling()
         # What is on the wire may take as long as its api's timeout says.
         drain_seconds = DRAIN_SECONDS + max((api.timeout_seconds for api in self.settings.api.values()), default=0.0)
         self.notifier.extend_timeout(drain_seconds + DRAIN_SECONDS)
         try:
             async with asyncio.timeout(drain_seconds):
-                await self.parts.drain()
+                await self._end_parts()
         except TimeoutError:
             logger.error("requests on the wire did not end in time; they will be in doubt")
         with contextlib.suppress(OSError):
@@ -286,21 +285,12 @@ class Daemon:
         with contextlib.suppress(StoreError, TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self.database.close()
-        if self._lock is not None:
-            await self._lock.release()
+        await self._release_lock()
         logger.info("syncd ended")
 
-
-async def find_missing(database: Database, settings: Settings) -> list[str]:
-    """Return what has open work or links in the database and no settings any more."""
-    apis, systems = await database.read(lists.count_open_work)
-    missing = [
-        f"[api.{name}] has {count} open deliveries or links and is not configured; put it back"
-        for name, count in sorted(apis.items())
-        if name not in settings.api
-    ]
-    return missing + [
-        f"[systems.{name}] has {count} open deliveries or links and is not configured; put it back"
-        for name, count in sorted(systems.items())
-        if name not in settings.systems
-    ]
+    async def _end_parts(self) -> None:
+        if self.ownership is not None:
+            await self.ownership.close()
+        else:
+            await self.parts.end_polling()
+            await self.parts.drain()

@@ -1,16 +1,20 @@
 """The parts of a daemon: a lane for each system, a dispatcher for each api, and the tasks that run them."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from loguru import logger
 
 from syncd.model.clock import Clock
+from syncd.model.lease import Kind, Leave, OwnersLeave, Subject, Tenure
 from syncd.service.settings import Settings
-from syncd.service.wiring import ApiPart, SystemPart, make_api, make_system
+from syncd.service.wiring import ApiPart, Shared, SystemPart, make_api, make_system, worker_name
 from syncd.store.database import Database
+from syncd.store.due import Owned
 from syncd.store.high_water import HighWater
+from syncd.store.leases import FencedDatabase
 from syncd.sync.collect import System
 
 LANE_LIMIT_SECONDS = 120.0
@@ -21,6 +25,7 @@ LOOK_SECONDS = 0.05
 class Parts:
     """Everything that works. `may_poll` and `may_send` are the daemon's leave to do so.
 
+    As the only worker it works on everything that is configured, among several on what it holds a lease of.
     `broken` names the task that a bug has ended; syncd then stops, and has failed.
     """
 
@@ -34,34 +39,85 @@ class Parts:
     systems: dict[str, SystemPart] = field(default_factory=dict)
     apis: dict[str, ApiPart] = field(default_factory=dict)
     broken: str | None = None
+    worker: str = field(default_factory=worker_name)
+    only_worker: bool = True
     _tasks: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
+    _tenures: dict[Subject, Tenure] = field(default_factory=dict)
+    _locks: "defaultdict[Subject, asyncio.Lock]" = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    _runs: bool = False
+
+    def subjects(self) -> frozenset[Subject]:
+        """Return every system and api of the settings."""
+        systems = {Subject(Kind.SYSTEM, name) for name in self.settings.systems}
+        return frozenset(systems | {Subject(Kind.API, name) for name in self.settings.api})
+
+    def owned(self) -> Owned | None:
+        """Return whose due instants go by this machine's clock: all of them (None), or those of what it owns."""
+        return None if self.only_worker else Owned(frozenset(self.systems), frozenset(self.apis))
 
     def make(self) -> None:
-        """Make a lane for every system and a dispatcher for every api; none runs yet."""
-        for name in self.settings.systems:
-            self._make_system(name)
-        for name in self.settings.api:
-            self._make_api(name)
+        """Make a lane for every system and a dispatcher for every api, as the only worker; none runs yet."""
+        for subject in self.subjects():
+            self._make(subject)
 
-    def _make_system(self, name: str) -> None:
-        settings = self.settings.systems[name]
-        self.systems[name] = make_system(name, settings, self.database, self.clock, self.may_poll)
+    def begin(self, tenure: Tenure) -> None:
+        """Make the part of a lease that was taken; it runs once the others do."""
+        subject = tenure.lease.subject
+        self._tenures[subject] = tenure
+        self._make(subject)
+        if self._runs:
+            self._run(subject)
+            self.trigger(subject.name)
 
-    def _make_api(self, name: str) -> None:
-        self.apis[name] = make_api(
-            name, self.settings, self.database, self.clock, self.may_send, self.high_water, self._find_system
-        )
+    def has(self, subject: Subject) -> bool:
+        """Say whether a system or an api is worked on here, or is just being made anew."""
+        is_here = subject.name in (self.systems if subject.kind is Kind.SYSTEM else self.apis)
+        return is_here or self._locks[subject].locked()
+
+    async def end(self, subject: Subject) -> None:
+        """End a part, with its requests finished and their outcomes committed."""
+        async with self._locks[subject]:
+            self._tenures.pop(subject, None)
+            await self._end(subject)
+
+    def _make(self, subject: Subject) -> None:
+        name, tenure = subject.name, self._tenures.get(subject)
+        if subject.kind is Kind.SYSTEM:
+            leave, database = self._leave(self.may_poll, tenure), self.database
+            if tenure is not None:
+                database = FencedDatabase(self.database, tenure.lease)
+            self.systems[name] = make_system(name, self.settings.systems[name], database, self.clock, leave)
+            return
+        shared = Shared(self.database, self.clock, self.high_water, self.worker)
+        leave = self._leave(self.may_send, tenure)
+        self.apis[name] = make_api(name, self.settings, shared, leave, self._find_system, tenure)
+
+    def _leave(self, of_all: asyncio.Event, tenure: Tenure | None) -> Leave:
+        return of_all if tenure is None else OwnersLeave(of_all, tenure, self.clock)
 
     def _find_system(self, name: str) -> System | None:
         part = self.systems.get(name)
         return None if part is None else part.lane.system
 
     def run(self) -> None:
-        """Start the tasks of all parts."""
+        """Start the tasks of all parts, and of those that begin later."""
+        self._runs = True
         for name in self.systems:
             self._run_system(name)
         for name in self.apis:
             self._run_api(name)
+
+    def _run(self, subject: Subject) -> None:
+        if subject.kind is Kind.SYSTEM:
+            self._run_system(subject.name)
+        else:
+            self._run_api(subject.name)
+
+    def trigger(self, name: str) -> None:
+        """Let the lane of a system sweep, if it is here."""
+        part = self.systems.get(name)
+        if part is not None:
+            part.lane.trigger()
 
     async def once(self) -> list[str]:
         """Make one turn of every lane, then deliver until nothing may start; return the systems that failed."""
@@ -81,10 +137,11 @@ class Parts:
 
     def _keep(self, name: str, task: "asyncio.Task[None]") -> None:
         task.set_name(name)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self.note_end)
         self._tasks[name] = task
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def note_end(self, task: "asyncio.Task[None]") -> None:
+        """Let syncd stop if a bug has ended a task that everything depends on."""
         if not task.cancelled() and task.exception() is not None:
             logger.bind(task=task.get_name()).opt(exception=task.exception()).critical("a lane ended; syncd stops")
             self.broken = task.get_name()
@@ -101,18 +158,26 @@ class Parts:
         apis = _changed(self.settings.api, new.api)
         if new.timezone != self.settings.timezone:
             apis |= set(new.api)
-        for name in systems & self.systems.keys():
-            await self._end_system(name)
-        for name in apis & self.apis.keys():
-            await self._end_api(name)
         self.settings = new
-        for name in systems & new.systems.keys():
-            self._make_system(name)
-            self._run_system(name)
-        for name in apis & new.api.keys():
-            self._make_api(name)
-            self._run_api(name)
+        changed = [Subject(Kind.SYSTEM, name) for name in sorted(systems)]
+        for subject in changed + [Subject(Kind.API, name) for name in sorted(apis)]:
+            await self._replace(subject)
         return systems
+
+    async def _replace(self, subject: Subject) -> None:
+        async with self._locks[subject]:
+            await self._end(subject)
+            # Among several workers what is new is owned by nobody yet, and what another owns is not ours to make.
+            is_ours = subject in self._tenures or self.only_worker
+            if subject in self.subjects() and is_ours:
+                self._make(subject)
+                self._run(subject)
+
+    async def _end(self, subject: Subject) -> None:
+        if subject.kind is Kind.SYSTEM and subject.name in self.systems:
+            await self._end_system(subject.name)
+        elif subject.kind is Kind.API and subject.name in self.apis:
+            await self._end_api(subject.name)
 
     async def _end_system(self, name: str) -> None:
         part = self.systems.pop(name)
@@ -160,7 +225,10 @@ class Parts:
         """Return one line for `systemctl status`."""
         paused = [name for name, part in self.apis.items() if part.dispatcher.state.paused_cause is not None]
         sending = sum(part.dispatcher.in_flight for part in self.apis.values())
-        line = f"{len(self.systems)} systems, {len(self.apis)} apis, {sending} on the wire"
+        systems, apis = str(len(self.systems)), str(len(self.apis))
+        if not self.only_worker:
+            systems, apis = f"{systems} of {len(self.settings.systems)}", f"{apis} of {len(self.settings.api)}"
+        line = f"{systems} systems, {apis} apis, {sending} on the wire"
         return f"{line}; paused: {', '.join(paused)}" if paused else line
 
 

@@ -1,8 +1,8 @@
 """Parts put together from settings: a dispatcher for an api, a lane for a system, and the tie between them."""
 
-import asyncio
 import os
 import random
+import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +12,14 @@ from syncd.delivery.api import OpenApi
 from syncd.delivery.attempt import Sender
 from syncd.delivery.dispatcher import Dispatcher
 from syncd.model.clock import Clock
+from syncd.model.lease import Leave, Tenure
 from syncd.service.reading_again import ReadAgain
 from syncd.service.settings import ApiSettings, Settings, SystemSettings
 from syncd.service.system_lane import SystemLane
 from syncd.sources.adapter import Capability
 from syncd.sources.registry import OpenedAdapter, open_adapter
 from syncd.store.database import Database
-from syncd.store.high_water import HighWater
+from syncd.store.high_water import HighWater, mark_path
 from syncd.sync.collect import System
 
 
@@ -41,15 +42,13 @@ class ApiPart:
 
 
 def worker_name() -> str:
-    """Return a name for this process that tells it from every other."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Return a name for this process that tells it from every other, of other machines and of other times too."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def high_water_path(settings: Settings) -> Path:
     """Return where the high-water mark of the configured database is kept."""
-    file = settings.database.sqlite_path
-    name = "postgresql" if file is None else file.name
-    return settings.state_directory / f"{name}.high-water"
+    return mark_path(settings.state_directory, settings.database.sqlite_path)
 
 
 def open_adapter_of(settings: SystemSettings, clock: Clock) -> OpenedAdapter:
@@ -81,35 +80,44 @@ def open_api(settings: ApiSettings, clock: Clock) -> OpenApi:
     )
 
 
-def make_system(
-    name: str, settings: SystemSettings, database: Database, clock: Clock, allowed: asyncio.Event
-) -> SystemPart:
+def make_system(name: str, settings: SystemSettings, database: Database, clock: Clock, allowed: Leave) -> SystemPart:
     """Return the lane of a system, not running yet."""
     system, opened = open_system(name, settings, database, clock)
     return SystemPart(settings, SystemLane(system, allowed), opened)
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all parts of one worker share; `worker` is its name."""
+
+    database: Database
+    clock: Clock
+    high_water: HighWater
+    worker: str
+
+
 def make_api(
     name: str,
     settings: Settings,
-    database: Database,
-    clock: Clock,
-    allowed: asyncio.Event,
-    high_water: HighWater,
+    shared: Shared,
+    allowed: Leave,
     find_system: Callable[[str], System | None],
+    tenure: Tenure | None = None,
 ) -> ApiPart:
-    """Return the dispatcher of an api, not running yet."""
+    """Return the dispatcher of an api, not running yet; with a tenure it is owned for a time, beside other workers."""
     mine = settings.api[name]
+    clock = shared.clock
     api = open_api(mine, clock)
     spread = random.Random()  # noqa: S311 - spreads retries, guards nothing
     sender = Sender(
         policy=mine.policy(name, settings.zone),
         api=api,
-        database=database,
+        database=shared.database,
         clock=clock,
-        worker=worker_name(),
-        high_water=high_water,
-        refresh=ReadAgain(find_system, clock),
+        worker=shared.worker,
+        high_water=shared.high_water,
+        refresh=ReadAgain(find_system, clock, None if tenure is None else shared.database),
         jitter=lambda: spread.random() * 0.1,
+        tenure=tenure,
     )
     return ApiPart(mine, Dispatcher(sender, allowed), api)

@@ -1,6 +1,8 @@
-"""One worker to a database: a lock that dies with its process, never a row that outlives it.
+"""One at a time on a database: a lock that dies with its process, never a row that outlives it.
 
-On SQLite it is flock on a file beside the database, on PostgreSQL an advisory lock of a session of its own.
+On SQLite it is flock on a file beside the database, held by the one worker for as long as it runs. On PostgreSQL it
+is an advisory lock of a session of its own, held while a worker starts and while the database is changed as a whole;
+who works there is told by leases (leases.py). Workers of before leases held it for as long as they ran.
 """
 
 import asyncio
@@ -26,12 +28,6 @@ class WorkerLock:
     """A lock that is held until it is released or the process ends."""
 
     _release: Callable[[], Awaitable[None]]
-    _holds: Callable[[], bool]
-
-    @property
-    def held(self) -> bool:
-        """Say whether the lock is still ours; a session of PostgreSQL can be cut."""
-        return self._holds()
 
     async def release(self) -> None:
         """Let another worker take it."""
@@ -39,24 +35,29 @@ class WorkerLock:
 
 
 async def find_lock(url: str) -> WorkerLock | None:
-    """Return the lock of the one worker of this database, None if another process holds it."""
+    """Return the lock of this database, None if another process holds it."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _flock(Path(str(parsed.database)))
     return await _advisory(parsed.set(drivername="postgresql").render_as_string(hide_password=False))
 
 
-async def take_lock(url: str, where: str, clock: Clock) -> WorkerLock:
-    """Return the lock of the one worker. A command may hold it for a moment, so it is tried for a while.
+async def take_lock(url: str, where: str, clock: Clock, patience_seconds: float = PATIENCE_SECONDS) -> WorkerLock:
+    """Return the lock of this database. Others may hold it for a moment, so it is tried for a while.
 
     Raises:
-        StoreError: another worker runs on this database.
+        StoreError: another process holds it.
     """
-    until = clock.monotonic() + PATIENCE_SECONDS
+    until = clock.monotonic() + patience_seconds
     lock = await find_lock(url)
     while lock is None and clock.monotonic() < until:
         await clock.sleep(0.1)
         lock = await find_lock(url)
+    if lock is None and make_url(url).get_backend_name() == "postgresql":
+        raise StoreError(
+            f"another syncd holds the database at {where}: `syncd db` changes it just now, or a syncd from before "
+            "leases works on it. Stop that one first (systemctl stop syncd)."
+        )
     if lock is None:
         raise StoreError(
             f"another syncd works on the database at {where}; one worker at a time. "
@@ -84,7 +85,7 @@ def _flock(database: Path) -> WorkerLock | None:
     async def release() -> None:
         os.close(descriptor)
 
-    return WorkerLock(release, lambda: True)
+    return WorkerLock(release)
 
 
 async def _advisory(url: str) -> WorkerLock | None:
@@ -102,4 +103,4 @@ async def _advisory(url: str) -> WorkerLock | None:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             connection.terminate()
 
-    return WorkerLock(release, lambda: not connection.is_closed())
+    return WorkerLock(release)

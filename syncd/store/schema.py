@@ -7,11 +7,11 @@ from pathlib import Path
 from sqlalchemy import Connection, func, inspect, select, text
 
 from syncd.model.errors import StoreError
-from syncd.store import tables
+from syncd.store import leases, tables
 from syncd.store.database import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-VERSIONS = ("0001",)
+VERSIONS = ("0001", "0002", "0003")
 """Every revision in order; the last is the one that this program works with."""
 LATEST = VERSIONS[-1]
 SCHEMA_KEY = 0x736368656D61  # "schema"
@@ -73,7 +73,7 @@ async def ensure_schema(database: Database, *, migrate: bool) -> None:
     """Create a missing schema; migrate an older one if asked to; refuse the rest.
 
     Raises:
-        StoreError: older and not to be migrated, or newer than this program.
+        StoreError: older and not to be migrated, or while workers run on it; or newer than this program.
     """
     version = await database.read(read_version)
     state = compare(version)
@@ -89,4 +89,9 @@ async def ensure_schema(database: Database, *, migrate: bool) -> None:
             f"the database at {database.where} has schema {version}, this syncd needs {LATEST}; "
             "run `syncd db upgrade` (make a backup first)"
         )
-    await database.write(upgrade)
+
+    def migrate_alone(connection: Connection) -> str:
+        leases.refuse_workers(connection, database.where)
+        return upgrade(connection)
+
+    await database.write(migrate_alone)

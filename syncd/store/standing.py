@@ -17,6 +17,7 @@ from syncd.store.threads import lock, settle
 DIED_REASON = "the process ended while this was on the wire"
 RESTORED_REASON = "restored"
 ASSUMED_REASON = "assumed"
+_SENDING = DeliveryState.SENDING.value
 
 
 class Resolution(StrEnum):
@@ -56,11 +57,15 @@ def resolve(connection: Connection, delivery_id: int, resolution: Resolution, by
     """Decide a delivery in doubt: it was delivered, it is sent again, or it is left.
 
     Raises:
-        UsageError: it is not in doubt.
+        UsageError: it is not in doubt, or is to be sent again and its text was erased.
     """
     row = _get(connection, delivery_id)
     if row.state != DeliveryState.IN_DOUBT.value:
         raise UsageError(f"delivery {delivery_id} is {row.state}, not in doubt; only what is in doubt is resolved")
+    if resolution is Resolution.RESEND and row.content is None:
+        raise UsageError(
+            f"delivery {delivery_id} has no text any more, so it cannot be sent: say --delivered or --skip"
+        )
     values: dict[str, Any] = {"reason": f"resolved: {by.reason}", "version": delivery.c.version + 1}
     if resolution is Resolution.DELIVERED:
         values |= {"state": DeliveryState.DELIVERED.value}
@@ -69,12 +74,12 @@ def resolve(connection: Connection, delivery_id: int, resolution: Resolution, by
     else:
         values |= {"state": DeliveryState.PENDING.value, "due_at": by.at, "manual": True, "ended_at": None}
     connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(values))
-    _settle_doubt(connection, row, resolution)
+    settle_doubt(connection, row, resolution)
     write_decision(connection, f"resolve {resolution}", f"delivery {delivery_id}", by)
     settle(connection, row.thread_key)
 
 
-def _settle_doubt(connection: Connection, row: Any, resolution: Resolution) -> None:
+def settle_doubt(connection: Connection, row: Any, resolution: Resolution) -> None:
     """Take the doubt off the thread's status, or leave it to the newest delivery still in doubt.
 
     A note that is left for good keeps it: the level that it told of makes no other note.
@@ -163,19 +168,28 @@ def skip(connection: Connection, delivery_id: int, by: Decision) -> None:
     settle(connection, row.thread_key)
 
 
-def adopt_orphans(connection: Connection, policies: dict[str, InDoubtPolicy], now: datetime) -> int:
-    """Put what a dead worker left as `sending` in doubt, by its api's policy; return how many there were."""
-    rows = connection.execute(
+def adopt_orphans(
+    connection: Connection, policies: dict[str, InDoubtPolicy], now: datetime, api: str | None = None
+) -> int:
+    """Put what a dead worker left as `sending` in doubt, by its api's policy; return how many there were.
+
+    With `api`, what it left of that one: other workers live, and have requests of other apis on the wire.
+    """
+    statement = (
         select(delivery.c.id, delivery.c.thread_key, delivery.c.doubts, delivery.c.status_carried, thread.c.api)
         .join(thread, thread.c.id == delivery.c.thread_key)
         .where(delivery.c.state == DeliveryState.SENDING.value)
-    ).all()
-    for row in rows:
-        _doubt(connection, row, policies.get(row.api, InDoubtPolicy.HOLD), now)
-    return len(rows)
+        .order_by(delivery.c.thread_key)
+    )
+    rows = connection.execute(statement if api is None else statement.where(thread.c.api == api)).all()
+    return sum(_doubt(connection, row, policies.get(row.api, InDoubtPolicy.HOLD), now) for row in rows)
 
 
-def _doubt(connection: Connection, row: Any, policy: InDoubtPolicy, now: datetime) -> None:
+def _doubt(connection: Connection, row: Any, policy: InDoubtPolicy, now: datetime) -> bool:
+    """Put one delivery in doubt; return False if its outcome was recorded meanwhile: its worker lives after all."""
+    lock(connection, row.thread_key)
+    if connection.execute(select(delivery.c.state).where(delivery.c.id == row.id)).scalar() != _SENDING:
+        return False
     connection.execute(
         update(attempt)
         .where(attempt.c.delivery_id == row.id, attempt.c.outcome.is_(None))
@@ -191,6 +205,7 @@ def _doubt(connection: Connection, row: Any, policy: InDoubtPolicy, now: datetim
     connection.execute(update(delivery).where(delivery.c.id == row.id).values(values))
     connection.execute(update(thread).where(thread.c.id == row.thread_key).values(doubt_status=row.status_carried))
     settle(connection, row.thread_key)
+    return True
 
 
 def doubt_everything_open(connection: Connection, now: datetime) -> int:

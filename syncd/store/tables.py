@@ -47,6 +47,7 @@ class ThreadRow(SQLModel, table=True):
     thread_id: int = Field(sa_column=_key())
     head_delivery_id: int | None = Field(default=None, sa_column=Column(_Key))
     head_lane: str | None = None
+    head_system: str | None = None
     head_due_at: datetime | None = Field(default=None, sa_column=_at())
     known_status: str | None = None
     sent_status: str | None = None
@@ -60,6 +61,7 @@ class ThreadRow(SQLModel, table=True):
             "thread_head",
             "api",
             "head_lane",
+            "head_system",
             "head_due_at",
             sqlite_where=text("head_due_at IS NOT NULL"),
             postgresql_where=text("head_due_at IS NOT NULL"),
@@ -283,6 +285,15 @@ class RequestRow(SQLModel, table=True):
     __table_args__: ClassVar[dict[str, object]] = {"sqlite_autoincrement": True}
 
 
+class FloodRow(SQLModel, table=True):
+    """How many late replies a system has told since an instant, so that a restart counts on."""
+
+    __tablename__ = "flood"
+    system: str = Field(primary_key=True)
+    since_at: datetime = Field(sa_column=_at(nullable=False))
+    told: int = 0
+
+
 class BackfillStepRow(SQLModel, table=True):
     """One link that a backfill has dealt with, so that it goes on where it was stopped."""
 
@@ -292,6 +303,26 @@ class BackfillStepRow(SQLModel, table=True):
     found: int = 0
     enqueued: int = 0
     error: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class LeaseRow(SQLModel, table=True):
+    """Who owns a system or an api, on PostgreSQL; without an owner once it was given back. The row stays."""
+
+    __tablename__ = "lease"
+    subject: str = Field(primary_key=True)
+    owner: str | None = None
+    epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
+    until_at: datetime = Field(sa_column=_at(nullable=False))
+
+
+class WorkerRow(SQLModel, table=True):
+    """A worker on PostgreSQL, and what its settings let it own; alive until an instant of the database's clock."""
+
+    __tablename__ = "worker"
+    name: str = Field(primary_key=True)
+    wants: str = Field(sa_column=Column(Text, nullable=False))
+    since_at: datetime = Field(sa_column=_at(nullable=False))
+    until_at: datetime = Field(sa_column=_at(nullable=False))
 
 
 def _table(model: type[SQLModel]) -> Table:
@@ -312,3 +343,6 @@ api_state = _table(ApiRow)
 decision = _table(DecisionRow)
 request = _table(RequestRow)
 backfill_step = _table(BackfillStepRow)
+flood = _table(FloodRow)
+lease = _table(LeaseRow)
+worker = _table(WorkerRow)

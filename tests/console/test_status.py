@@ -9,6 +9,7 @@ from syncd.model.delivery import DeliveryState
 from syncd.model.health import PauseCause
 from syncd.model.link import Cause
 from syncd.store import health, link_changes
+from syncd.sync.flood import flood_reason
 
 NOW = datetime(2026, 5, 1, 9, tzinfo=UTC)
 
@@ -98,3 +99,13 @@ def test_a_failing_system_that_is_tried_again_needs_nobody_yet(syncd):
     syncd.stored(lambda c: health.note_sweep_failure(c, "desk", "no answer", soon, NOW))
     ran = syncd("status")
     assert (ran.code, "failing" in ran.out, "no answer" in ran.out) == (0, True, True)
+
+
+def test_a_flood_is_named_with_its_system_and_what_to_do(syncd_on_both):
+    """What waits because of a flood of old replies is counted by system, with the commands that decide about it."""
+    syncd_on_both.deliver(syncd_on_both.link(), "r1", DeliveryState.PARKED, reason=flood_reason(900))
+    ran = syncd_on_both("status", "--json")
+    assert ran.code == 1
+    (line,) = (line for line in ran.json["needs_person"] if "flood" in line)
+    assert line.startswith("1 delivery of these came from desk as a flood of old replies")
+    assert "--system desk --because flood" in line

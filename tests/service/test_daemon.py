@@ -8,7 +8,8 @@ from syncd.model.clock import SystemClock
 from syncd.model.health import PauseCause
 from syncd.service.daemon import Daemon
 from syncd.service.notify import Notifier
-from syncd.store import health, outbox
+from syncd.store import health
+from syncd.store.heads import due_heads
 
 
 @pytest_asyncio.fixture
@@ -38,5 +39,5 @@ async def test_a_wall_clock_that_is_set_back_is_noticed_within_seconds(world, da
     await lane.turn()
     world.clock.jump_wall_clock(-timedelta(hours=1))
     await world.pass_time(12)
-    heads = await world.database.read(lambda c: outbox.due_heads(c, "berlin", world.clock.now(), 9))
+    heads = await world.database.read(lambda c: due_heads(c, "berlin", world.clock.now(), 9))
     assert len(heads) == 1

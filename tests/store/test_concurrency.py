@@ -17,8 +17,9 @@ from syncd.model.errors import StoreError
 from syncd.model.health import PauseCause
 from syncd.model.link import Cause
 from syncd.model.ticket import Ticket
-from syncd.store import health, link_changes, links, outbox, replies, standing
+from syncd.store import health, link_changes, links, replies, standing
 from syncd.store.database import Database, open_database
+from syncd.store.heads import due_heads
 from syncd.store.high_water import HighWater
 from syncd.store.schema import ensure_schema
 from syncd.store.standing import Decision
@@ -62,7 +63,7 @@ async def test_two_that_settle_a_thread_at_once_miss_nothing(filled, database_ur
         await slow.commit()
         await skipping
     await engine.dispose()
-    heads = await filled.database.read(lambda c: outbox.due_heads(c, "berlin", filled.now, 9))
+    heads = await filled.database.read(lambda c: due_heads(c, "berlin", filled.now, 9))
     assert [head.delivery_id for head in heads] == [2]
 
 

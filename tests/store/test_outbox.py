@@ -9,8 +9,9 @@ from syncd.model.delivery import DeliveryState, Lane, Outcome
 from syncd.model.health import PauseCause
 from syncd.model.link import Cause
 from syncd.store import due, health, link_changes, lists, outbox
+from syncd.store.heads import find_next_due
 from syncd.store.tables import delivery
-from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER, note_due
+from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER, note_due, settle
 
 
 async def test_only_the_oldest_open_delivery_of_a_thread_is_a_head(filled) -> None:
@@ -32,6 +33,21 @@ async def test_live_heads_go_before_backfilled_ones(filled) -> None:
     await filled.enqueue(2, "older", lane=Lane.BACKFILL, minutes=-999)
     await filled.enqueue(2, "live", minutes=5)
     assert await filled.heads() == ["live", "old"]
+
+
+async def test_a_system_with_many_heads_hides_no_other(filled) -> None:
+    """Of each system some heads are looked up, however many of another were due before; what is next due is known."""
+    for thread in range(1, 7):
+        await filled.link(thread)
+        await filled.enqueue(thread, f"wild {thread}", minutes=thread)
+    await filled.do(lambda c: c.execute(update(delivery).values(system="wild")))
+    for thread in range(1, 7):
+        await filled.do(lambda c, thread=thread: settle(c, thread))
+    await filled.link(7)
+    await filled.enqueue(7, "calm", minutes=60)
+    assert await filled.heads(limit=4) == ["calm", "wild 1", "wild 2"]
+    assert await filled.database.read(lambda c: find_next_due(c, "berlin")) == filled.now
+    assert await filled.database.read(lambda c: find_next_due(c, "hamburg")) is None
 
 
 async def test_a_thread_sends_one_at_a_time(filled) -> None:
@@ -140,13 +156,15 @@ async def test_a_failure_before_marking_is_an_attempt_all_the_same(filled, ended
 
 
 async def test_a_jump_of_the_clock_shifts_what_is_due(filled) -> None:
-    """After the clock was set back by an hour, what was due now is due now."""
+    """After the clock was set back by an hour, what was due now is due now, and was read when it was read."""
     await filled.link(1)
     await filled.enqueue(1, "first")
+    read_at = (await filled.outgoing(1)).read_at
     filled.now -= timedelta(hours=1)
     assert await filled.heads() == []
     assert await filled.do(due.shift_due, timedelta(hours=-1)) >= 2
     assert await filled.heads() == ["first"]
+    assert (await filled.outgoing(1)).read_at == read_at - timedelta(hours=1)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from syncd.model.errors import StoreError
-from syncd.store import schema, tables
+from syncd.store import restored, schema, tables
 from syncd.store.database import Connection, Database, open_database
 
 
@@ -38,9 +40,41 @@ async def test_a_newer_database_is_refused_and_left_alone(database: Database) ->
 
 async def test_an_older_database_is_migrated_only_when_asked(database: Database) -> None:
     """An older revision is named with the command that migrates it."""
-    assert schema.compare("0001") is schema.SchemaState.CURRENT
+    assert schema.compare(schema.LATEST) is schema.SchemaState.CURRENT
+    assert schema.compare(schema.VERSIONS[0]) is schema.SchemaState.OLDER
     assert schema.compare(None) is schema.SchemaState.MISSING
-    assert schema.compare("0002") is schema.SchemaState.NEWER
+    assert schema.compare("9999") is schema.SchemaState.NEWER
+
+
+MADE_BY_0001 = """
+INSERT INTO meta VALUES ('database_id', '0123456789abcdef0123456789abcdef');
+INSERT INTO thread (id, api, customer_id, thread_id, refusals) VALUES (1, 'berlin', 7, 500, 0);
+INSERT INTO attempt (id, delivery_id, number, reason, worker, status_carried, started_at)
+    VALUES (41, 1, 1, 'schedule', 'old:1', 'ONGOING', '2026-03-02 12:00:00')
+"""
+
+
+async def test_a_database_of_the_first_schema_is_upgraded_with_what_is_in_it(database_url: str) -> None:
+    """Tables made by 0001, with rows in them, become those of today; the rows, the identity and the counter stay."""
+    database = open_database(database_url)
+
+    def make_old(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(schema.MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in MADE_BY_0001.split(";"):
+            connection.execute(text(statement))
+
+    await database.write(make_old)
+    with pytest.raises(StoreError, match="run `syncd db upgrade`"):
+        await schema.ensure_schema(database, migrate=False)
+    await schema.ensure_schema(database, migrate=True)
+    assert await database.read(schema.read_version) == schema.LATEST
+    assert await database.read(schema.database_id) == "0123456789abcdef" * 2
+    assert await database.read(restored.attempt_counter) == 41
+    assert await database.read(lambda c: c.execute(tables.lease.select()).all()) == []
+    await database.close()
 
 
 async def test_instants_come_back_aware_and_equal(database: Database) -> None:

@@ -9,7 +9,8 @@ from sqlalchemy import update
 from syncd.model.delivery import DeliveryState, InDoubtPolicy, Outcome
 from syncd.model.errors import UsageError
 from syncd.model.health import PauseCause
-from syncd.store import health, lists, outbox, restored, standing
+from syncd.store import health, lists, restored, standing
+from syncd.store.heads import find_next_due
 from syncd.store.high_water import HighWater, Mark, is_behind
 from syncd.store.standing import Decision, Resolution
 from syncd.store.tables import thread
@@ -141,4 +142,4 @@ async def test_a_trial_of_a_restored_database_is_refused_too(filled) -> None:
     state = await filled.database.read(lambda c: health.get_api(c, "berlin"))
     assert state.paused_cause is PauseCause.RESTORED
     await filled.do(health.pause_api, "berlin", PauseCause.KEY, "401", filled.now)
-    assert await filled.database.read(lambda c: outbox.find_next_due(c, "berlin")) is None
+    assert await filled.database.read(lambda c: find_next_due(c, "berlin")) is None

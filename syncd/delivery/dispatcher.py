@@ -20,14 +20,16 @@ from syncd.delivery.turns import Turns
 from syncd.model.delivery import Outcome
 from syncd.model.errors import StoreError
 from syncd.model.health import ApiState, PauseCause
+from syncd.model.lease import Leave
 from syncd.model.pace import Pace
 from syncd.model.policy import Mode, Order
 from syncd.store import health as stored_health
-from syncd.store import holding, outbox
+from syncd.store import holding
 from syncd.store.database import Connection, Operation
-from syncd.store.outbox import Head
+from syncd.store.heads import Head, due_heads, find_next_due
 
 TICK_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
 IDLE_SECONDS = 30.0
 """How long a dispatcher with nothing to do waits for `wake`, at most; whoever adds work, or a timer, calls that."""
 
@@ -46,7 +48,7 @@ class Dispatcher:
     """
 
     sender: Sender
-    allowed: asyncio.Event
+    allowed: Leave
     health: Health = field(init=False)
     pace: Pace = field(init=False)
     progressed_at: float = field(init=False)
@@ -101,7 +103,8 @@ class Dispatcher:
                 logger.bind(api=self.name).error("nothing is sent: {}", error)
                 wait_seconds = 5.0
             self.progressed_at = self.sender.clock.monotonic()
-            await self._pause(wait_seconds)
+            # Never longer: who waits for an api that is away makes progress, and must not look stuck to the watchdog.
+            await self._pause(min(wait_seconds, LONGEST_PAUSE_SECONDS))
 
     async def stop(self) -> None:
         """Start nothing more and wait for what is on the wire and its outcome."""
@@ -162,7 +165,7 @@ class Dispatcher:
     def _blocked_seconds(self) -> float | None:
         """Return how long nothing may start, None if something may."""
         now = self.sender.clock.monotonic()
-        if not self.allowed.is_set() or self.sender.uncommitted:
+        if not self.allowed.is_set() or self.sender.uncommitted or self.sender.high_water.went_back:
             return TICK_SECONDS
         wait_seconds = self.health.wait_seconds(now)
         if wait_seconds > 0:
@@ -170,6 +173,10 @@ class Dispatcher:
         sent = [attempt.sent_at for attempt, _ in self._running.values() if attempt.sent_at is not None]
         if not self.health.may_start(self.in_flight, min(sent, default=None), now):
             return TICK_SECONDS
+        if self._starting >= self.pace.burst:
+            # The bucket never holds more than they take. Whoever started now would stand in line before it is known
+            # whose turn it is, and whether something live has come.
+            return 60 / self.pace.requests_per_minute
         wait_seconds = self.pace.wait_seconds(now, self._starting + 1)
         return wait_seconds if wait_seconds > 0 else None
 
@@ -180,12 +187,12 @@ class Dispatcher:
                 return head
         on_their_way = self.in_flight
         limit = HEADS_AT_ONCE + on_their_way
-        due = await self.sender.database.read(lambda c: outbox.due_heads(c, self.name, now, limit, on_their_way))
+        due = await self.sender.database.read(lambda c: due_heads(c, self.name, now, limit, on_their_way))
         self._heads.extend(self._turns.order([head for head in due if head.thread_key not in self._running]))
         return self._heads.popleft() if self._heads else None
 
     async def _until_due(self, now: datetime) -> float:
-        due_at = await self.sender.database.read(lambda c: outbox.find_next_due(c, self.name))
+        due_at = await self.sender.database.read(lambda c: find_next_due(c, self.name))
         if due_at is not None and due_at <= now:
             return TICK_SECONDS
         return _until(due_at, now)
@@ -295,7 +302,7 @@ class Dispatcher:
 
     async def _try_one(self, now: datetime) -> float:
         """Try one real delivery of a paused api, each time of another thread."""
-        due = await self.sender.database.read(lambda c: outbox.due_heads(c, self.name, now, HEADS_AT_ONCE))
+        due = await self.sender.database.read(lambda c: due_heads(c, self.name, now, HEADS_AT_ONCE))
         fresh = [head for head in due if head.thread_key not in self._tried]
         if not fresh:
             self._tried.clear()

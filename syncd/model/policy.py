@@ -83,3 +83,5 @@ class SystemPolicy:
     closed_watch_days: float = 14
     full_sweep_hours: float = 24
     sweep_deadline_seconds: float = 600
+    flood_replies: int = 200
+    flood_older_hours: float = 1

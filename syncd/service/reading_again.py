@@ -5,7 +5,7 @@ answer, must not have all of them: of each system a few are read at once, the re
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from loguru import logger
@@ -13,8 +13,10 @@ from loguru import logger
 from syncd.model.clock import Clock
 from syncd.model.errors import PauseSystem, RetryLater, StoreError, SyncdError, TicketUnavailable
 from syncd.model.link import LinkState
-from syncd.store import links
+from syncd.store import links, requests
+from syncd.store.database import Connection, Database
 from syncd.store.outbox import Outgoing
+from syncd.store.requests import Request, RequestKind
 from syncd.sync.collect import System, refresh
 from syncd.sync.resolving import suspend
 
@@ -22,6 +24,13 @@ READ_AGAIN_SECONDS = 60.0
 LONGEST_READING_SECONDS = 20.0
 AT_ONCE = 2
 LEAST_SPACING_SECONDS = 0.05
+LONGEST_TURN_SECONDS = 60.0
+
+ASKED_AT_ONCE = 100
+"""So many tickets of a system at most are asked of its owner at a time, by whoever owns apis."""
+
+ASKED_SECONDS = 3.0
+ASKED_PER_TURN = 20
 
 
 @dataclass(slots=True)
@@ -39,23 +48,28 @@ class _Turns:
             return self.asked_again_at - now
         if self.reading < AT_ONCE:
             return 0.0
-        self.last_turn_at = max(now, self.last_turn_at) + self.spacing_seconds
+        # A system that hung for a moment makes the spacing long. Nobody may wait by it long after it has recovered.
+        self.last_turn_at = min(max(now, self.last_turn_at) + self.spacing_seconds, now + LONGEST_TURN_SECONDS)
         return self.last_turn_at - now
 
 
 @dataclass(slots=True)
 class ReadAgain:
-    """Called with a delivery it returns how many seconds that has to wait, None if its ticket was read."""
+    """Called with a delivery it returns how many seconds that has to wait, None if its ticket was read.
+
+    With a `database` other workers are there: what one of them owns, it is asked to read.
+    """
 
     find_system: Callable[[str], System | None]
     clock: Clock
+    database: Database | None = None
     _turns: dict[str, _Turns] = field(default_factory=dict)
 
     async def __call__(self, outgoing: Outgoing) -> float | None:
         """Read the ticket of a delivery again, or say how long to wait."""
         system = self.find_system(outgoing.system)
         if system is None:
-            return READ_AGAIN_SECONDS
+            return await self._ask_owner(outgoing)
         turns = self._turns.setdefault(outgoing.system, _Turns())
         began = self.clock.monotonic()
         wait_seconds = turns.wait_seconds(began)
@@ -63,8 +77,7 @@ class ReadAgain:
             return wait_seconds
         turns.reading += 1
         try:
-            async with asyncio.timeout(LONGEST_READING_SECONDS):
-                return await self._read(system, outgoing)
+            return await read_again(system, outgoing.link_id)
         except (RetryLater, PauseSystem, TimeoutError) as error:
             # It is about the system, not about this ticket: nobody asks it for a while.
             asked = error.wait_seconds if isinstance(error, RetryLater) else None
@@ -75,21 +88,56 @@ class ReadAgain:
             turns.reading -= 1
             turns.spacing_seconds = max(LEAST_SPACING_SECONDS, (self.clock.monotonic() - began) / AT_ONCE)
 
-    async def _read(self, system: System, outgoing: Outgoing) -> float | None:
+    async def _ask_owner(self, outgoing: Outgoing) -> float:
+        """Leave a request for whoever owns the system; the delivery comes back when that may have been done."""
+        if self.database is None:
+            return READ_AGAIN_SECONDS
+        now = self.clock.now()
+
+        def ask(connection: Connection) -> bool:
+            waiting = requests.count_waiting(connection, RequestKind.REFRESH, outgoing.system)
+            if waiting < ASKED_AT_ONCE:
+                arguments = {"link": outgoing.link_id}
+                requests.ask(connection, RequestKind.REFRESH, outgoing.system, arguments, "syncd", now)
+            return waiting < ASKED_AT_ONCE
+
+        return ASKED_SECONDS if await self.database.write(ask) else READ_AGAIN_SECONDS
+
+
+async def read_again(system: System, link_id: int) -> float | None:
+    """Read the ticket of a link again; return how long what waits of it has to wait, None if it was read.
+
+    Raises:
+        RetryLater, PauseSystem, TimeoutError: it is about the system, not about this ticket.
+    """
+    try:
+        async with asyncio.timeout(LONGEST_READING_SECONDS):
+            await refresh(system, link_id)
+    except TicketUnavailable as error:
+        link = await system.database.read(lambda c: links.find(c, link_id))
+        if link is not None and link.state is not LinkState.REMOVED:
+            await suspend(system, link, error.unavailable)
+        return READ_AGAIN_SECONDS
+    except (RetryLater, PauseSystem, TimeoutError, StoreError):
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug in an adapter makes its ticket wait, nothing else
+        bound = logger.bind(system=system.name, link=link_id, failure=type(error).__name__)
+        bound.opt(exception=None if isinstance(error, SyncdError) else error).warning(
+            "ticket could not be read again; its delivery waits"
+        )
+        return READ_AGAIN_SECONDS
+    return None
+
+
+async def read_again_for_others(system: System, asked: Sequence[Request]) -> None:
+    """Read the tickets again that the owners of apis asked this owner of their system for, some in each turn.
+
+    What cannot be read now stays asked for.
+    """
+    for request in asked[:ASKED_PER_TURN]:
         try:
-            await refresh(system, outgoing.link_id)
-        except TicketUnavailable as error:
-            link = await system.database.read(lambda c: links.find(c, outgoing.link_id))
-            if link is not None and link.state is not LinkState.REMOVED:
-                await suspend(system, link, error.unavailable)
-            return READ_AGAIN_SECONDS
-        except (RetryLater, PauseSystem, TimeoutError, StoreError):
-            raise
-        except Exception as error:  # noqa: BLE001 - a bug in an adapter makes its ticket wait, nothing else
-            kind = type(error).__name__
-            bound = logger.bind(system=system.name, delivery=outgoing.delivery_id, failure=kind)
-            bound.opt(exception=None if isinstance(error, SyncdError) else error).warning(
-                "ticket could not be read again; its delivery waits"
-            )
-            return READ_AGAIN_SECONDS
-        return None
+            await read_again(system, int(request.arguments["link"]))
+        except (RetryLater, PauseSystem, TimeoutError) as error:
+            logger.bind(system=system.name).warning("tickets are not read again for now: {}", error)
+            return
+        await system.database.write(lambda c: requests.forget(c, request.id))  # noqa: B023 - awaited at once

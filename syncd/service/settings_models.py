@@ -116,6 +116,7 @@ class DatabaseSettings(_Table):
     """[database]: a file on this machine, or a PostgreSQL server."""
 
     url: Annotated[SecretStr, AfterValidator(check_database_url)] = SecretStr("sqlite:////var/lib/syncd/syncd.db")
+    lease_seconds: Annotated[float, Field(ge=1, le=600)] = 30
 
     @property
     def sqlite_path(self) -> Path | None:
@@ -202,6 +203,8 @@ class SystemSettings(_Table):
     closed_watch_days: Annotated[float, Field(ge=0)] = 14
     full_sweep_hours: Positive = 24
     sweep_deadline_seconds: Positive = 600
+    flood_replies: Annotated[int, Field(ge=0)] = 200
+    flood_older_hours: Annotated[float, Field(ge=0)] = 1
     channels: Mapping[str, Channel] = Field(default_factory=dict)
     statuses: Mapping[str, ThreadStatus] = Field(default_factory=dict)
     options: SkipValidation[SerializeAsAny[AdapterConfig]]
@@ -228,6 +231,8 @@ class SystemSettings(_Table):
             closed_watch_days=self.closed_watch_days,
             full_sweep_hours=self.full_sweep_hours,
             sweep_deadline_seconds=self.sweep_deadline_seconds,
+            flood_replies=self.flood_replies,
+            flood_older_hours=self.flood_older_hours,
         )
 
 

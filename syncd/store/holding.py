@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select, text, update
 from syncd.model.delivery import DeliveryState
 from syncd.model.link import Cause, LinkState
 from syncd.store.tables import delivery, link, thread
-from syncd.store.threads import lock, settle
+from syncd.store.threads import NO_HEAD, lock, settle
 
 
 def is_held_back(connection: Connection, thread_key: int) -> bool:
@@ -20,9 +20,7 @@ def is_held_back(connection: Connection, thread_key: int) -> bool:
 
 def withdraw_head(connection: Connection, thread_key: int) -> None:
     """Take a thread out of the queue until something settles it again."""
-    connection.execute(
-        update(thread).where(thread.c.id == thread_key).values(head_delivery_id=None, head_lane=None, head_due_at=None)
-    )
+    connection.execute(update(thread).where(thread.c.id == thread_key).values(NO_HEAD))
 
 
 def postpone(connection: Connection, delivery_id: int, thread_key: int, until: datetime) -> None:

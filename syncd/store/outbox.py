@@ -1,4 +1,4 @@
-"""The outbox on its way to the Open API: due heads, marking `sending`, recording outcomes.
+"""The outbox on its way to the Open API: what is to be sent, marking `sending`, recording outcomes.
 
 These are the operations of the hot path: each is a handful of statements by key, made to share commits.
 """
@@ -9,20 +9,11 @@ from datetime import datetime
 from sqlalchemy import Connection, Row, func, select, update
 
 from syncd.model.communication import Channel, Direction, Message, Thread, ThreadStatus
-from syncd.model.delivery import AttemptReason, DeliveryKind, DeliveryState, Lane, Outcome, Reached
+from syncd.model.delivery import AttemptReason, DeliveryKind, DeliveryState, Outcome, Reached
 from syncd.model.health import PauseCause
 from syncd.model.link import Cause, LinkState
 from syncd.store.tables import api_state, attempt, delivery, link, thread
-from syncd.store.threads import lock, settle
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The first open delivery of a thread, with the instant at which it is due."""
-
-    thread_key: int
-    delivery_id: int
-    due_at: datetime
+from syncd.store.threads import NO_HEAD, lock, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,34 +63,6 @@ class Record:
     due_at: datetime | None = None
     counts_as_failure: bool = False
     thread_retry_at: datetime | None = None
-
-
-def due_heads(connection: Connection, api: str, now: datetime, limit: int) -> list[Head]:
-    """Return heads that are due, live ones first, then by due time."""
-    heads: list[Head] = []
-    for lane in Lane:
-        if len(heads) < limit:
-            rows = connection.execute(
-                select(thread.c.id, thread.c.head_delivery_id, thread.c.head_due_at)
-                .where(thread.c.api == api, thread.c.head_lane == lane.value, thread.c.head_due_at <= now)
-                .order_by(thread.c.head_due_at)
-                .limit(limit - len(heads))
-            )
-            heads += [Head(row.id, row.head_delivery_id, row.head_due_at) for row in rows]
-    return heads
-
-
-def find_next_due(connection: Connection, api: str) -> datetime | None:
-    """Return the earliest instant at which a head of this api is due, if any waits."""
-    instants = [
-        connection.execute(
-            select(func.min(thread.c.head_due_at)).where(
-                thread.c.api == api, thread.c.head_lane == lane.value, thread.c.head_due_at.is_not(None)
-            )
-        ).scalar_one()
-        for lane in Lane
-    ]
-    return min((instant for instant in instants if instant is not None), default=None)
 
 
 def find_outgoing(connection: Connection, delivery_id: int) -> Outgoing | None:
@@ -172,7 +135,7 @@ def mark_sending(
     taken = connection.execute(
         update(thread)
         .where(thread.c.id == outgoing.thread_key, thread.c.head_delivery_id == outgoing.delivery_id)
-        .values(head_delivery_id=None, head_lane=None, head_due_at=None)
+        .values(NO_HEAD)
     )
     if taken.rowcount != 1:
         return None
@@ -244,17 +207,7 @@ def record(connection: Connection, result: Record, now: datetime) -> bool:
     closed = connection.execute(
         update(attempt)
         .where(attempt.c.id == result.attempt_id, attempt.c.outcome.is_(None))
-        .values(
-            reached=result.reached.value,
-            outcome=result.outcome.value,
-            http_status=result.http_status,
-            error_text=result.error_text,
-            error_code=result.error_code,
-            trace_id=result.trace_id,
-            duration_ms=result.duration_ms,
-            request_bytes=result.request_bytes,
-            answer_bytes=result.answer_bytes,
-        )
+        .values(evidence_values(result))
     )
     if closed.rowcount != 1:
         return False
@@ -262,6 +215,21 @@ def record(connection: Connection, result: Record, now: datetime) -> bool:
     _record_thread(connection, result)
     settle(connection, result.thread_key)
     return True
+
+
+def evidence_values(result: Record) -> dict[str, object]:
+    """Return the columns of an attempt that say what it came to."""
+    return {
+        "reached": result.reached.value,
+        "outcome": result.outcome.value,
+        "http_status": result.http_status,
+        "error_text": result.error_text,
+        "error_code": result.error_code,
+        "trace_id": result.trace_id,
+        "duration_ms": result.duration_ms,
+        "request_bytes": result.request_bytes,
+        "answer_bytes": result.answer_bytes,
+    }
 
 
 _OPEN_STATES = (DeliveryState.SENDING.value, DeliveryState.PENDING.value)

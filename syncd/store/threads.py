@@ -16,6 +16,9 @@ from syncd.store.tables import delivery, link, thread
 
 NOTE_CLOSED, NOTE_OTHER = "closed", "other"
 
+NO_HEAD = {"head_delivery_id": None, "head_lane": None, "head_system": None, "head_due_at": None}
+"""The columns of a thread that has nothing to send now."""
+
 
 def ensure_thread(connection: Connection, key: Thread) -> int:
     """Return the row id of a thread; make the row if it is not there."""
@@ -59,7 +62,7 @@ def settle(connection: Connection, thread_key: int) -> None:
         .where(thread.c.id == thread_key)
     ).one()
     head = connection.execute(
-        select(delivery.c.id, delivery.c.lane, delivery.c.due_at)
+        select(delivery.c.id, delivery.c.lane, delivery.c.system, delivery.c.due_at)
         .where(delivery.c.thread_key == thread_key, delivery.c.state == DeliveryState.PENDING.value)
         .order_by(delivery.c.lane, delivery.c.occurred_at, delivery.c.id)
         .limit(1)
@@ -75,6 +78,7 @@ def settle(connection: Connection, thread_key: int) -> None:
         .values(
             head_delivery_id=None if blocked or head is None else head.id,
             head_lane=None if blocked or head is None else head.lane,
+            head_system=None if blocked or head is None else head.system,
             head_due_at=None if blocked or head is None else _later(head.due_at, facts.retry_at),
             note_due=note,
         )

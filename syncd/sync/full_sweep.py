@@ -10,6 +10,7 @@ from syncd.model.link import Cause, Link, LinkState
 from syncd.model.ticket import Ticket, Unavailable
 from syncd.store import health, link_changes, links
 from syncd.sync.collect import System
+from syncd.sync.held_back import settle_held
 from syncd.sync.poll import Sweep, collect_ticket
 from syncd.sync.resolving import read_tickets
 
@@ -53,7 +54,8 @@ async def sweep_slice(system: System, full: FullSweep, tickets: int) -> None:
         if followed:
             await collect_ticket(system, followed, states.get(ticket_id), done, full=True)
     full.tickets += len(by_ticket)
-    full.found += done.stored.new
+    await settle_held(system)
+    full.found += done.stored.new + done.stored.parked
     full.failed += done.failed
     full.after_id = batch[-1].id if batch else full.after_id
     if len(batch) < tickets:

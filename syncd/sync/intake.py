@@ -5,7 +5,7 @@ than its `from`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from syncd.mapping.mapper import fingerprint, map_reply, thread_status
@@ -15,6 +15,7 @@ from syncd.model.delivery import DeliveryKind, DeliveryState, Lane
 from syncd.model.link import Link
 from syncd.model.policy import OnEdit, SystemPolicy
 from syncd.model.ticket import AuthorKind, Reply, Ticket, Visibility
+from syncd.sync.flood import held, is_late
 
 WITHDRAWN_INTERNAL = "withdrawn: it is internal now"
 WITHDRAWN_DELETED = "withdrawn: it is deleted now"
@@ -25,7 +26,8 @@ class Reading:
     """One reading of a ticket.
 
     `complete`: it holds all replies that were created at `since` or later (all if None), so that what is not in it
-    is not there. `collects`: with it the link has been collected, and is due again at `next_due_at`.
+    is not there. `collects`: with it the link has been collected, and is due again at `next_due_at`. `late_before`:
+    what was made before this instant may be late (None: nothing is).
     """
 
     ticket: Ticket
@@ -35,6 +37,17 @@ class Reading:
     next_due_at: datetime | None = None
     complete: bool = True
     collects: bool = True
+    late_before: datetime | None = None
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a reading has come to so far."""
+
+    entries: list[Entry] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    confirmed: list[int] = field(default_factory=list)
+    corrections: list[NewDelivery] = field(default_factory=list)
 
 
 def read_for_link(
@@ -46,29 +59,29 @@ def read_for_link(
     gap: Gap | None = None,
 ) -> Collected:
     """Return what a reading means for a link, given what the store knows of its replies."""
-    entries: list[Entry] = []
-    changes: list[Change] = []
-    confirmed: list[int] = []
-    corrections: list[NewDelivery] = []
+    found = _Found()
     for reply in distinct(reading.replies):
         before = known.get(reply.id)
         entry = _entry(link, policy, reading.ticket, reply, before, gap)
+        late = is_late(link, reply.created_at, reading.late_before)
         if entry is not None:
-            entries.append(entry)
+            found.entries.append(_held(link, entry) if late else entry)
         elif before is not None and before.delivery_id is not None and before.disposition is Disposition.DELIVERY:
-            _compare(policy, reading.ticket, reply, before, gap, changes, confirmed, corrections)
-    changes += _deleted(reading, waiting)
+            correction = _compare(policy, reading.ticket, reply, before, gap, found)
+            if correction is not None:
+                found.corrections.append(held(link, correction) if late else correction)
+    found.changes += _deleted(reading, waiting)
     status, _ = thread_status(reading.ticket, policy)
-    newest = max((reply.created_at for reply in reading.replies), default=None)
+    newest = _newest(reading)
     return Collected(
         link_id=link.id,
         thread_key=link.thread_key,
         system=link.system,
         started_at=reading.started_at,
-        entries=tuple(entries),
-        changes=tuple(changes),
-        confirmed=tuple(confirmed),
-        corrections=tuple(corrections),
+        entries=tuple(found.entries),
+        changes=tuple(found.changes),
+        confirmed=tuple(found.confirmed),
+        corrections=tuple(found.corrections),
         ticket=clean_ticket(reading.ticket),
         status=status,
         newest_reply_at=_latest(link.newest_reply_at, newest),
@@ -81,6 +94,19 @@ def read_for_link(
 def distinct(replies: Sequence[Reply]) -> list[Reply]:
     """Return each reply once, the last one told, in the order of their first telling, with ids fit for a database."""
     return list({clean(reply.id): replace(reply, id=clean(reply.id)) for reply in replies}.values())
+
+
+def _newest(reading: Reading) -> datetime | None:
+    """Return when the newest reply was made, but not later than now.
+
+    A reply with a time far ahead would else put the beginning of every later reading behind whatever comes.
+    """
+    newest = max((reply.created_at for reply in reading.replies), default=None)
+    return None if newest is None else min(newest, reading.started_at)
+
+
+def _held(link: Link, entry: Entry) -> Entry:
+    return entry if entry.delivery is None else replace(entry, delivery=held(link, entry.delivery))
 
 
 def _latest(one: datetime | None, other: datetime | None) -> datetime | None:
@@ -168,30 +194,32 @@ def _compare(
     reply: Reply,
     before: Known,
     gap: Gap | None,
-    changes: list[Change],
-    confirmed: list[int],
-    corrections: list[NewDelivery],
-) -> None:
-    """Hold a reply against its delivery: the newest text is sent, what is internal now is not."""
+    found: _Found,
+) -> NewDelivery | None:
+    """Hold a reply against its delivery: the newest text is sent, what is internal now is not.
+
+    Return the correction that an edit after delivery makes, if it is to make one.
+    """
     if before.delivery_id is None:
-        return
+        return None
     public = reply.visibility is Visibility.PUBLIC
     same = fingerprint(reply) == before.fingerprint
     if before.state is DeliveryState.PENDING:
         if not public:
-            changes.append(Change(before.delivery_id, before.version, skip_reason=WITHDRAWN_INTERNAL))
+            found.changes.append(Change(before.delivery_id, before.version, skip_reason=WITHDRAWN_INTERNAL))
         elif same:
-            confirmed.append(before.delivery_id)
+            found.confirmed.append(before.delivery_id)
         elif before.fingerprint is None:
-            confirmed.append(before.delivery_id)  # A person gave it its text, as it could not be mapped.
+            found.confirmed.append(before.delivery_id)  # A person gave it its text, as it could not be mapped.
         else:
             newest = new_delivery(policy, ticket, reply, Lane.LIVE, None)
             if newest.message is not None:
-                changes.append(Change(before.delivery_id, before.version, newest.message, newest.fingerprint))
+                found.changes.append(Change(before.delivery_id, before.version, newest.message, newest.fingerprint))
     elif before.state is DeliveryState.DELIVERED and public and not same and policy.on_edit is OnEdit.CORRECTION:
         edited = reply if reply.edited_at is None else replace(reply, created_at=reply.edited_at)
         correction = new_delivery(policy, ticket, edited, Lane.LIVE, gap)
-        corrections.append(replace(correction, kind=DeliveryKind.CORRECTION, fingerprint=fingerprint(reply)))
+        return replace(correction, kind=DeliveryKind.CORRECTION, fingerprint=fingerprint(reply))
+    return None
 
 
 def _deleted(reading: Reading, waiting: Mapping[str, Known]) -> list[Change]:

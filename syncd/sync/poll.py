@@ -22,6 +22,7 @@ from syncd.model.ticket import ChangePage, Cursor, Ticket, Unavailable
 from syncd.store import link_changes, links, notes, replies, restored, standing
 from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER
 from syncd.sync.collect import System, collect, plan, store_page_for_links
+from syncd.sync.held_back import settle_held
 from syncd.sync.resolving import postpone, read_tickets, resolve_link, resolve_links, suspend, warn_unmapped
 
 DUE_AT_ONCE = 20
@@ -73,6 +74,7 @@ async def sweep(system: System, first: Sequence[int] = ()) -> Sweep:
             await _do_without_feed(system)
     await _collect_due(system, done)
     await make_notes(system, done)
+    await settle_held(system)
     if feed_failure is not None:
         raise RetryLater(f"the change feed failed: {type(feed_failure).__name__}: {_told(feed_failure)}")
     return done

@@ -180,6 +180,12 @@ def test_a_text_that_a_person_gave_stays() -> None:
     assert (collected.changes, collected.confirmed) == ((), (5,))
 
 
+def test_a_reply_of_the_far_future_hides_no_later_one() -> None:
+    """The newest reply known is never later than now, as later readings begin shortly before it."""
+    assert read(a_reply(seconds=86_400 * 365)).newest_reply_at == NOON
+    assert read(a_reply(seconds=-60)).newest_reply_at == NOON - timedelta(seconds=60)
+
+
 def test_a_reply_told_twice_is_one_entry() -> None:
     """The last telling counts."""
     (entry,) = read(a_reply(body=Body("old")), a_reply(body=Body("new"))).entries

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from syncd.console.backfill_wait import follow_until_delivered, worker_runs
+from syncd.console.backfill_wait import follow_until_delivered
 from syncd.console.context import CommandContext, parse_instant, perform
 from syncd.console.output import Shown, counted, notice, say, span
 from syncd.console.poll import find_systems
 from syncd.console.progress import ProgressDisplay
+from syncd.console.seat import worker_runs
 from syncd.console.worker import carry_out, failure_of
 from syncd.model.errors import UsageError
 from syncd.model.link import LinkState

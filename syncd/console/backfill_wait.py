@@ -5,23 +5,14 @@ from collections.abc import Sequence
 from syncd.console.context import CommandContext
 from syncd.console.output import notice, say
 from syncd.console.progress import ProgressDisplay
+from syncd.console.seat import worker_runs
 from syncd.model.policy import Mode
 from syncd.store import health, lists
 from syncd.store.database import Connection
-from syncd.store.lock import find_lock
 
 LOOK_SECONDS = 1.0
 STILL_SECONDS = 15.0
 """After so long without a delivery it is asked whether a worker runs at all."""
-
-
-async def worker_runs(context: CommandContext) -> bool:
-    """Say whether a worker holds the database."""
-    lock = await find_lock(context.database_url)
-    if lock is None:
-        return True
-    await lock.release()
-    return False
 
 
 async def follow_until_delivered(context: CommandContext, names: Sequence[str], display: ProgressDisplay) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from syncd.model.link import THE_START, Link
+from syncd.model.link import THE_START, Cause, Link
 
 
 def link_values(link: Link) -> dict[str, Any]:
@@ -37,6 +37,11 @@ def advice(link: Link) -> str:
     """Say what to do about a suspended link."""
     if link.merged_into is not None:
         return f"To go on with ticket {link.merged_into}: syncd links resume {link.id} --follow"
+    if link.cause is Cause.REPLIES_GONE:
+        return (
+            f"If they were deleted there: syncd links resume {link.id}; its next reading is believed, and what waits "
+            "and is not there is skipped. If not, mend what the account may see, then resume it"
+        )
     return f"Once that is mended: syncd links resume {link.id}; or syncd links remove {link.id}"
 
 

@@ -27,6 +27,7 @@ class Cause(StrEnum):
     TICKET_GONE = "ticket_gone"
     TICKET_FORBIDDEN = "ticket_forbidden"
     TICKET_MERGED = "ticket_merged"
+    REPLIES_GONE = "replies_gone"
     THREAD_REFUSED = "thread_refused"
 
 

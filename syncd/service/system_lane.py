@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +10,11 @@ from loguru import logger
 
 from syncd.model.errors import PauseSystem, RetryLater, StoreError, SyncdError
 from syncd.model.health import SystemState
+from syncd.model.lease import Leave
 from syncd.model.link import LinkState
+from syncd.service.audit_task import AuditTask
+from syncd.service.reading_again import read_again_for_others
+from syncd.service.sweep_counts import log_sweep, sweep_counts
 from syncd.sources.adapter import Capability
 from syncd.store import health, link_changes, links, requests
 from syncd.store.requests import Request, RequestKind, RequestState
@@ -29,28 +33,31 @@ class SystemLane:
     """Polls one system. One task runs it; a backfill is a task of its own beside it."""
 
     system: System
-    allowed: asyncio.Event
+    allowed: Leave
     known_capabilities: frozenset[Capability] | None = None
     progressed_at: float = 0.0
     busy: bool = False
     last_sweep: poll.Sweep | None = None
     _trigger: asyncio.Event = field(default_factory=asyncio.Event)
     _backfill: "asyncio.Task[None] | None" = None
+    _audit: AuditTask = field(init=False)
     _full: full_sweep.FullSweep | None = None
     _stopping: bool = False
 
     def __post_init__(self) -> None:
         """Count progress from now."""
         self.progressed_at = self.system.clock.monotonic()
+        self._audit = AuditTask(self.system, lambda: self.busy)
 
     def trigger(self) -> None:
         """Sweep as soon as the one that runs has ended; several triggers are one."""
         self._trigger.set()
 
-    @property
-    def is_backfilling(self) -> bool:
-        """Say whether a backfill runs; another one waits for it."""
-        return self._backfill is not None and not self._backfill.done()
+    def is_at_work_on(self, kind: RequestKind) -> bool:
+        """Say whether a request of that kind, which takes long, is being carried out; another one waits for it."""
+        if kind is RequestKind.AUDIT:
+            return self._audit.is_running
+        return kind is RequestKind.BACKFILL and self._backfill is not None and not self._backfill.done()
 
     @property
     def is_cut(self) -> bool:
@@ -66,7 +73,7 @@ class SystemLane:
                 if await self.turn() and self.is_cut:
                     self.trigger()
         finally:
-            await self._end_backfill()
+            await self._end_long_work()
 
     async def once(self) -> bool:
         """Make one turn and finish the backfill that it began; return whether that went well.
@@ -79,12 +86,14 @@ class SystemLane:
                 went_well = await self.turn()
             if self._backfill is not None:
                 await self._backfill
+            await self._audit.wait()
             state = await self.system.database.read(lambda c: health.get_system(c, self.system.name))
         finally:
-            await self._end_backfill()
+            await self._end_long_work()
         return went_well or state.paused_by == health.PERSON
 
-    async def _end_backfill(self) -> None:
+    async def _end_long_work(self) -> None:
+        await self._audit.end()
         if self._backfill is not None:
             self._backfill.cancel()
             await asyncio.gather(self._backfill, return_exceptions=True)
@@ -112,10 +121,12 @@ class SystemLane:
         asked_for = await self._make_due(polls)
         for request in follows:
             await self._answer([request], await self._follow(request))
+        await read_again_for_others(self.system, [one for one in asked if one.kind is RequestKind.REFRESH])
         failure = await self._sweep(state, asked_for)
         await self._answer(polls, failure)
         if failure is None:
             self._begin_backfill([request for request in asked if request.kind is RequestKind.BACKFILL])
+            self._audit.begin([request for request in asked if request.kind is RequestKind.AUDIT])
             await self._full_slice(state)
         logger.bind(system=name).debug("turn ended, {} s", (self.system.clock.now() - now).total_seconds())
         return failure is None
@@ -181,7 +192,7 @@ class SystemLane:
         self.last_sweep = done
         now = system.clock.now()
         await system.database.write(lambda c: health.note_sweep(c, system.name, now))
-        _log_sweep(system, done, system.clock.monotonic() - began)
+        log_sweep(system, done, system.clock.monotonic() - began)
         return None
 
     async def _learn_capabilities(self) -> None:
@@ -212,7 +223,7 @@ class SystemLane:
         return reason
 
     async def _answer(self, polls: list[Request], failure: str | None) -> None:
-        result: dict[str, Any] = {"failure": failure} if failure is not None else _counts(self.last_sweep)
+        result: dict[str, Any] = {"failure": failure} if failure is not None else sweep_counts(self.last_sweep)
         ended = RequestState.DONE if failure is None else RequestState.FAILED
         for request in polls:
             await self._end_request(request, ended, result)
@@ -281,21 +292,3 @@ class SystemLane:
             logger.bind(system=system.name).opt(exception=error).error("full sweep waits")
         if self._full.ended:
             self._full = None
-
-
-def _counts(done: poll.Sweep | None) -> dict[str, Any]:
-    if done is None:
-        return {}
-    counts = {key: value for key, value in asdict(done).items() if key != "stored"}
-    counts.pop("is_cut")
-    stored = asdict(done.stored)
-    stored.pop("delivery_ids")
-    # `changed` of a sweep counts tickets, that of what was stored deliveries that waited.
-    stored["updated"] = stored.pop("changed")
-    return counts | stored
-
-
-def _log_sweep(system: System, done: poll.Sweep, seconds: float) -> None:
-    counts = {key: value for key, value in _counts(done).items() if value}
-    level = "INFO" if counts.keys() - {"pages"} else "DEBUG"
-    logger.bind(system=system.name, milliseconds=round(seconds * 1000), **counts).log(level, "sweep ended")

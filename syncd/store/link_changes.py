@@ -1,21 +1,24 @@
 """What happens to a link: resolved, due, postponed, suspended, resumed, retargeted, removed."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from syncd.model.communication import ThreadStatus
 from syncd.model.delivery import DeliveryState
 from syncd.model.link import Cause, LinkState
 from syncd.model.ticket import Ticket
+from syncd.model.vanished import Others, Vanished
 from syncd.store.links import followed
-from syncd.store.statement import chunks
-from syncd.store.tables import delivery, link, thread
+from syncd.store.statement import chunks, upsert
+from syncd.store.tables import delivery, link, meta, thread
 from syncd.store.threads import lock, settle
 
 REMOVED_REASON = "the link was removed"
+_VANISHED = "vanished "
 
 
 def mark_due(connection: Connection, system: str, ticket_ids: Sequence[str], now: datetime) -> int:
@@ -76,10 +79,51 @@ def resolve(connection: Connection, link_id: int, ticket: Ticket, status: Thread
 
 
 def postpone(connection: Connection, link_id: int, until: datetime) -> None:
-    """Make a link due again later, counting the failure."""
+    """Make a link due again later, counting the failure; one that was suspended meanwhile is not due."""
+    read = followed() | (link.c.state == LinkState.UNRESOLVED.value)
     connection.execute(
-        update(link).where(link.c.id == link_id).values(collect_due_at=until, failures=link.c.failures + 1)
+        update(link).where(link.c.id == link_id, read).values(collect_due_at=until, failures=link.c.failures + 1)
     )
+
+
+def note_vanished(connection: Connection, link_id: int, now: datetime) -> Vanished:
+    """Count a reading of a link's ticket that held none of the replies that it had; return the row of them so far."""
+    collected_at = connection.execute(select(link.c.collected_at).where(link.c.id == link_id)).scalar_one()
+    seen = _vanished(connection).get(link_id)
+    if seen is None or (collected_at is not None and collected_at >= seen.since_at):
+        seen = Vanished(now, 0)
+    seen = Vanished(seen.since_at, seen.readings + 1)
+    value = json.dumps({"since_at": seen.since_at.isoformat(), "readings": seen.readings})
+    upsert(connection, meta, "name", {"name": f"{_VANISHED}{link_id}", "value": value})
+    return seen
+
+
+def forget_vanished(connection: Connection, link_ids: Sequence[int]) -> None:
+    """End the rows of such readings: the tickets of these links are whole again, or a person has been asked."""
+    for some in chunks([f"{_VANISHED}{link_id}" for link_id in link_ids]):
+        connection.execute(delete(meta).where(meta.c.name.in_(some)))
+
+
+def count_vanished(connection: Connection, link_id: int, since_at: datetime) -> Others:
+    """Return how the other tickets of a link's system have fared since an instant."""
+    mine = connection.execute(select(link.c.system, link.c.ticket_id).where(link.c.id == link_id)).one()
+    other = (link.c.system == mine.system) & (link.c.ticket_id != mine.ticket_id)
+    vanished = 0
+    for some in chunks(list(_vanished(connection))):
+        among = select(func.count()).select_from(link).where(other, link.c.id.in_(some), followed())
+        vanished += connection.execute(among).scalar_one()
+    well = select(link.c.id).where(other, link.c.collected_at >= since_at, link.c.newest_reply_at.is_not(None))
+    return Others(vanished, connection.execute(well.limit(1)).first() is not None)
+
+
+def _vanished(connection: Connection) -> dict[int, Vanished]:
+    """Return the rows of such readings that have begun, by link."""
+    found = {}
+    for row in connection.execute(select(meta).where(meta.c.name.startswith(_VANISHED))):
+        value = json.loads(row.value)
+        since_at = datetime.fromisoformat(value["since_at"])
+        found[int(row.name.removeprefix(_VANISHED))] = Vanished(since_at, value["readings"])
+    return found
 
 
 def suspend(
@@ -102,20 +146,25 @@ def suspend(
         .where(link.c.id == link_id, link.c.state != LinkState.REMOVED.value)
         .values(**values, merged_into=merged_into, collect_due_at=None)
     )
+    forget_vanished(connection, [link_id])
     _settle_link(connection, link_id)
 
 
 def resume(connection: Connection, link_id: int, now: datetime) -> LinkState | None:
-    """Follow a suspended link again, due now; return its new state, None if it is not suspended."""
+    """Follow a suspended link again, due now; return its new state, None if it is not suspended.
+
+    A link that was suspended because its replies are gone expects none of them at its next reading, which is believed.
+    """
     _lock_link(connection, link_id)
-    row = connection.execute(select(link.c.state, link.c.ticket_id).where(link.c.id == link_id)).first()
+    row = connection.execute(select(link.c.state, link.c.ticket_id, link.c.cause).where(link.c.id == link_id)).first()
     if row is None or row.state != LinkState.SUSPENDED.value:
         return None
     state = LinkState.UNRESOLVED if row.ticket_id is None else LinkState.ACTIVE
+    values: dict[str, Any] = {"newest_reply_at": None} if row.cause == Cause.REPLIES_GONE.value else {}
     connection.execute(
         update(link)
         .where(link.c.id == link_id)
-        .values(state=state.value, cause=None, reason=None, merged_into=None, collect_due_at=now, failures=0)
+        .values(**values, state=state.value, cause=None, reason=None, merged_into=None, collect_due_at=now, failures=0)
     )
     of_link = select(link.c.thread_key).where(link.c.id == link_id).scalar_subquery()
     connection.execute(update(thread).where(thread.c.id == of_link).values(refusals=0, retry_at=None))

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from syncd.store.statement import insert
 from syncd.store.tables import backfill_step, request
@@ -18,6 +18,8 @@ class RequestKind(StrEnum):
     POLL = "poll"
     BACKFILL = "backfill"
     FOLLOW = "follow"
+    REFRESH = "refresh"
+    AUDIT = "audit"
 
 
 class RequestState(StrEnum):
@@ -85,6 +87,17 @@ def open_requests(connection: Connection, system: str | None = None) -> list[Req
     if system is not None:
         statement = statement.where(request.c.system == system)
     return [_request(row) for row in connection.execute(statement)]
+
+
+def count_waiting(connection: Connection, kind: RequestKind, system: str) -> int:
+    """Return how many requests of a kind nobody has begun with."""
+    waiting = (request.c.kind == kind.value, request.c.system == system, request.c.state == RequestState.WAITING.value)
+    return int(connection.execute(select(func.count()).select_from(request).where(*waiting)).scalar_one())
+
+
+def forget(connection: Connection, request_id: int) -> None:
+    """Remove a request that was carried out and that nobody looks at any more."""
+    connection.execute(delete(request).where(request.c.id == request_id))
 
 
 def find(connection: Connection, request_id: int) -> Request | None:

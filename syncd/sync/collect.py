@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
+
+from loguru import logger
 
 from syncd.mapping.mapper import thread_status
 from syncd.model.clock import Clock
 from syncd.model.collected import Collected, Gap, Known, Stored
-from syncd.model.errors import RetryLater
-from syncd.model.link import Link
+from syncd.model.errors import RetryLater, UnexpectedAnswer
+from syncd.model.link import Cause, Link
 from syncd.model.policy import SystemPolicy
 from syncd.model.ticket import Cursor, Reply, Ticket
+from syncd.model.vanished import is_for_a_person
 from syncd.sources.adapter import Adapter
-from syncd.store import link_changes, links, replies, restored
+from syncd.store import health, link_changes, links, replies, restored
 from syncd.store.database import Connection, Database
 from syncd.sync.adaptive import next_due_at
+from syncd.sync.flood import holds, late_before
 from syncd.sync.intake import Reading, clean_ticket, distinct, read_for_link
 
 FEED_FAILURES = 3
@@ -28,6 +32,7 @@ OVERLAP = timedelta(minutes=15)
 class System:
     """One system at work: its policy, its adapter, and whether a change feed stands for its tickets.
 
+    `may_hold`: late replies may be held until the sweep has ended, perhaps by the process before this one.
     `feed_failures` counts how often in a row the feed made no sense; after FEED_FAILURES it stands for nothing, and
     tickets are asked for one by one until it does again.
     """
@@ -39,6 +44,7 @@ class System:
     has_feed: bool
     unmapped: set[str] = field(default_factory=set)
     feed_failures: int = 0
+    may_hold: bool = True
 
     @property
     def name(self) -> str:
@@ -64,13 +70,61 @@ async def collect(system: System, ticket: Ticket, ticket_links: Sequence[Link], 
     """
     started_at = system.clock.now()
     since = None if full else begin_at(ticket_links)
-    told = await read_replies(system, ticket, since)
-    if since is not None and not await _overlaps(system, ticket_links, told):
-        # The newest reply known should be among them. Failure is not absence: look at everything before believing it.
-        since, told = None, await read_replies(system, ticket, None)
-        if not await _overlaps(system, ticket_links, told):
-            raise RetryLater(f"ticket {ticket.number} came without any of the replies that it had before")
+    read = await _read_believed(system, ticket, ticket_links, since)
+    if read is None:
+        await _note_vanished(system, ticket, ticket_links)
+    told, since = read
+    if any(link.failures for link in ticket_links):
+        await _forget_vanished(system, ticket_links)
     return await store_reading(system, ticket, ticket_links, told, since, started_at)
+
+
+async def _read_believed(
+    system: System, ticket: Ticket, ticket_links: Sequence[Link], since: datetime | None
+) -> tuple[list[Reply], datetime | None] | None:
+    """Return the replies of a ticket and from when they were read; None if that cannot be believed.
+
+    Some reply known should be among them. Failure is not absence: everything is looked at before that is believed,
+    and what then holds none of them is not. A link that never had a reply, or whose person said so, expects none.
+    """
+    told = await read_replies(system, ticket, since)
+    expected = any(link.collected_at is not None and link.newest_reply_at is not None for link in ticket_links)
+    if not expected or await _overlaps(system, ticket_links, told):
+        return told, since
+    if since is not None:
+        told = await read_replies(system, ticket, None)
+        if await _overlaps(system, ticket_links, told):
+            return told, None
+    return None
+
+
+async def _note_vanished(system: System, ticket: Ticket, ticket_links: Sequence[Link]) -> NoReturn:
+    """Count a reading that held nothing of what was there; suspend the links once a person has to decide.
+
+    Raises:
+        RetryLater: always; the ticket is read again, later each time.
+    """
+    now = system.clock.now()
+
+    def note(connection: Connection) -> list[Link]:
+        suspended = []
+        for link in ticket_links:
+            seen = link_changes.note_vanished(connection, link.id, now)
+            others = link_changes.count_vanished(connection, link.id, seen.since_at)
+            if is_for_a_person(seen, others, now):
+                link_changes.suspend(connection, link.id, Cause.REPLIES_GONE, str(seen))
+                suspended.append(link)
+        return suspended
+
+    for link in await system.database.write(note):
+        cause = Cause.REPLIES_GONE.value
+        logger.bind(system=system.name, link=link.id, ticket=link.ticket_name, cause=cause).warning("link suspended")
+    raise RetryLater(f"ticket {ticket.number} came without any of the replies that it had before")
+
+
+async def _forget_vanished(system: System, ticket_links: Sequence[Link]) -> None:
+    ids = [link.id for link in ticket_links]
+    await system.database.write(lambda connection: link_changes.forget_vanished(connection, ids))
 
 
 def begin_at(ticket_links: Sequence[Link]) -> datetime | None:
@@ -107,7 +161,9 @@ async def store_reading(
             total.add(replies.store_collected(connection, one, now))
         return total
 
-    return await system.database.write(store)
+    stored = await system.database.write(store)
+    system.may_hold |= holds(collected)
+    return stored
 
 
 async def plan(
@@ -128,16 +184,17 @@ async def plan(
 
     def look(
         connection: Connection,
-    ) -> tuple[dict[int, dict[str, Known]], dict[int, dict[str, Known]], Gap | None]:
+    ) -> tuple[dict[int, dict[str, Known]], dict[int, dict[str, Known]], Gap | None, datetime | None]:
         known = {link.id: replies.find_known(connection, link.thread_key, system.name, ids) for link in ticket_links}
         waiting = {
             link.id: replies.waiting_replies(connection, link.thread_key, of, started_at) for link in ticket_links
         }
-        return known, waiting, restored.find_gap(connection)
+        last_success_at = health.get_system(connection, system.name).last_success_at
+        return known, waiting, restored.find_gap(connection), late_before(system.policy, last_success_at)
 
-    known, waiting, gap = await system.database.read(look)
+    known, waiting, gap, before = await system.database.read(look)
     due_at = _next_due(system, ticket, ticket_links, told)
-    reading = Reading(ticket, told, since, started_at, due_at, complete, collects)
+    reading = Reading(ticket, told, since, started_at, due_at, complete, collects, before)
     return [read_for_link(link, system.policy, reading, known[link.id], waiting[link.id], gap) for link in ticket_links]
 
 
@@ -158,6 +215,7 @@ async def refresh(system: System, link_id: int) -> None:
 
     Raises:
         RetryLater, PauseSystem, TicketUnavailable: as the adapter does.
+        UnexpectedAnswer: the ticket came without any of the replies that it had; what waits goes on waiting.
     """
 
     def look(connection: Connection) -> tuple[Link | None, datetime | None]:
@@ -172,12 +230,24 @@ async def refresh(system: System, link_id: int) -> None:
     link, oldest_at = await system.database.read(look)
     if link is None or link.ticket is None or oldest_at is None:
         return
-    told = await read_replies(system, link.ticket, oldest_at)
-    collected = await plan(system, link.ticket, [link], told, since=oldest_at, started_at=started_at, collects=False)
+    read = await _read_believed(system, link.ticket, [link], oldest_at)
+    if read is None:
+        await _collect_soon(system, link)
+        raise UnexpectedAnswer(f"ticket {link.ticket.number} came without any of the replies that it had before")
+    told, since = read
+    collected = await plan(system, link.ticket, [link], told, since=since, started_at=started_at, collects=False)
     # The ticket is as it was stored; a sweep that reads it at the same time knows it better.
     known = replace(collected[0], is_ticket_fresh=False, status=None)
     now = system.clock.now()
     await system.database.write(lambda connection: replies.store_collected(connection, known, now))
+    system.may_hold |= holds([known])
+
+
+async def _collect_soon(system: System, link: Link) -> None:
+    """Have the next sweep look at a ticket that has no due time; it counts such readings, and asks a person."""
+    if link.collect_due_at is None:
+        now = system.clock.now()
+        await system.database.write(lambda connection: link_changes.mark_links_due(connection, [link.id], now))
 
 
 async def store_page_for_links(
@@ -194,4 +264,6 @@ async def store_page_for_links(
         replies.store_cursor(connection, system.name, cursor, now)
         return total
 
-    return await system.database.write(store)
+    stored = await system.database.write(store)
+    system.may_hold |= holds(pages)
+    return stored

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from syncd.console.evidence_page import EvidencePage, evidence_values, show_evidence
 from syncd.console.output import Shown, say, shown_lines
 from syncd.model.communication import Message
 from syncd.model.delivery import DeliveryState
@@ -33,7 +35,7 @@ def delivery_values(item: DeliveryItem) -> dict[str, Any]:
     return {name: getattr(item, name) for name in LISTED}
 
 
-def in_full_values(found: DeliveryInFull) -> dict[str, Any]:
+def in_full_values(found: DeliveryInFull, evidence: EvidencePage | None, zone: ZoneInfo) -> dict[str, Any]:
     """Return a delivery in full as JSON has it. `attempts` are the attempts, `attempt_count` is their number."""
     return delivery_values(found.item) | {
         "attempt_count": found.item.attempts,
@@ -46,18 +48,17 @@ def in_full_values(found: DeliveryInFull) -> dict[str, Any]:
         "decisions": [
             {"at": at, "who": who, "action": action, "reason": reason} for at, who, action, reason in found.decisions
         ],
+        "evidence": None if evidence is None else evidence_values(evidence, zone),
     }
 
 
-def show_in_full(found: DeliveryInFull, shown: Shown) -> None:
+def show_in_full(found: DeliveryInFull, evidence: EvidencePage | None, shown: Shown) -> None:
     """Write a delivery for people."""
     values = delivery_values(found.item) | {"due at": None, "flags": found.item.flags}
     if found.item.state == DeliveryState.PENDING.value:
         values["due at"] = found.item.due_at
     values["thread status"] = found.status_carried or found.known_status
     shown.fields((name.replace("_", " "), value) for name, value in values.items())
-    if hint := advice(found.item):
-        say(hint)
     _show_message(found.message, shown)
     if found.attempts:
         say()
@@ -70,12 +71,17 @@ def show_in_full(found: DeliveryInFull, shown: Shown) -> None:
         say()
         say("Decisions")
         shown.table(("at", "who", "what", "reason"), found.decisions)
+    if evidence is not None:
+        show_evidence(evidence, shown)
+    if hint := advice(found.item):
+        say()
+        say(hint)
 
 
 def _show_message(message: Message | None, shown: Shown) -> None:
     say()
     if message is None:
-        say("There is no text: it was erased after its time, or could not be made of the reply.")
+        say("There is no text: it was erased, or could not be made of the reply.")
         return
     shown.fields(
         (

@@ -24,15 +24,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deliveries": ("syncd.console.deliveries:app", "Look at communications on their way, and decide about them."),
     "poll": ("syncd.console.poll:poll", "Read systems or tickets now."),
     "backfill": ("syncd.console.backfill:backfill", "Collect replies that are older than their links."),
+    "audit": ("syncd.console.audit:audit", "Prove that both sides match: account for every reply of every link."),
     "preview": ("syncd.console.preview:preview", "Print what would be sent for a ticket; send nothing."),
     "apis": ("syncd.console.apis:app", "List, pause, resume and release targets of the Open API."),
     "systems": ("syncd.console.systems:app", "List, pause and resume ticketing systems."),
     "adapters": ("syncd.console.adapters:adapters", "List the kinds of ticketing systems that are installed."),
+    "erase": ("syncd.console.erase:erase", "Erase the texts and names of a customer, and end its links."),
     "db": ("syncd.console.db:app", "Upgrade the database, show its version, declare it restored."),
     "demo": ("syncd.console.demo:demo", "Show everything at work against stand-ins on this machine."),
     "sandbox": ("syncd.console.sandbox:sandbox", "Serve a stand-in for the Open API on this machine."),
 }
 """Every command: its place, `module:name` of a function or of a typer app with subcommands, and one line of help."""
+
+LONE_SURROGATES = range(0xD800, 0xE000)
+"""How Python shows the bytes of an argument that are no UTF-8."""
 
 
 def program_help() -> str:
@@ -91,6 +96,9 @@ def _carry_out(given: list[str]) -> int:
     from syncd.console.output import report_error, report_unexpected
     from syncd.model.errors import SettingsError, SyncdError
 
+    if any(ord(char) in LONE_SURROGATES for argument in given for char in argument):
+        report_error("an argument is no UTF-8 text; no database could keep it")
+        return 2
     try:
         program(COMMANDS, program_help).main(given, prog_name=PROGRAM)
     except SystemExit as end:

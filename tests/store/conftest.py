@@ -1,11 +1,12 @@
 """A database with links and deliveries in it, made by the store's own operations."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from syncd.model.collected import Collected, Disposition, Entry, NewDelivery
 from syncd.model.communication import Channel, Direction, Message, Thread, ThreadStatus
@@ -13,8 +14,10 @@ from syncd.model.delivery import DeliveryState, Lane, Outcome, Reached
 from syncd.model.link import NewLink
 from syncd.model.ticket import Ticket, TicketRef
 from syncd.store import link_changes, links, lists, outbox, replies
-from syncd.store.database import Database
+from syncd.store.database import Database, open_database
+from syncd.store.heads import due_heads
 from syncd.store.outbox import Outgoing, Record
+from syncd.store.schema import ensure_schema
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -60,7 +63,7 @@ class Filled:
 
     async def heads(self, api: str = "berlin", limit: int = 100) -> list[str | None]:
         """Return the reply ids of the due heads of an api."""
-        heads = await self.database.read(lambda c: outbox.due_heads(c, api, self.now, limit))
+        heads = await self.database.read(lambda c: due_heads(c, api, self.now, limit))
         return [(await self.outgoing(head.delivery_id)).reply_id for head in heads]
 
     async def outgoing(self, delivery_id: int) -> Outgoing:
@@ -104,6 +107,15 @@ def record(attempt_id: int, outgoing: Outgoing, outcome: Outcome, state: Deliver
 def filled(database: Database) -> Filled:
     """Return an empty database with short ways to fill it."""
     return Filled(database)
+
+
+@pytest_asyncio.fixture
+async def on_sqlite(sqlite_url: str) -> AsyncIterator[Filled]:
+    """Return an empty SQLite database with short ways to fill it."""
+    database = open_database(sqlite_url)
+    await ensure_schema(database, migrate=True)
+    yield Filled(database)
+    await database.close()
 
 
 @pytest.fixture

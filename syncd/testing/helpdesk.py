@@ -138,10 +138,13 @@ class Helpdesk(HelpdeskRecords):
         if "since" in query:
             since = _instant(query["since"])
             replies = [reply for reply in replies if reply.created_at >= since]
+        if self.faults.take_empty_replies():
+            replies = []
         begin = _number(query.get("page", "0"))
         end = begin + self.page_size
         following = str(self.faults.token_or(end, begin)) if end < len(replies) else None
-        return _json({"replies": [_reply_value(reply) for reply in replies[begin:end]], "next_page": following})
+        listed = self.faults.muddled([_reply_value(reply) for reply in replies[begin:end]])
+        return _json({"replies": listed, "next_page": following})
 
     async def _get_changes(self, request: web.Request) -> web.Response:
         if not self.feed:
@@ -175,7 +178,9 @@ class Helpdesk(HelpdeskRecords):
             "tickets": [self._ticket_value(ticket) for ticket in visible],
             "forbidden": [ticket.id for ticket in tickets if ticket.forbidden and not ticket.deleted],
             "missing": [ticket.id for ticket in tickets if ticket.deleted],
-            "replies": [_reply_value(reply) for ticket in visible for reply in ticket.replies if reply.id in changed],
+            "replies": self.faults.muddled(
+                [_reply_value(reply) for ticket in visible for reply in ticket.replies if reply.id in changed]
+            ),
         }
 
     def _visible_ticket(self, request: web.Request) -> DeskTicket:

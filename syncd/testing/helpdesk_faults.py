@@ -3,8 +3,11 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from aiohttp import web
+
+T = TypeVar("T")
 
 FaultyAnswer = Callable[[], Awaitable[web.StreamResponse]]
 
@@ -21,6 +24,14 @@ class HelpdeskFaults:
         self.repeats_token = False
         self._answers: deque[FaultyAnswer] = deque()
         self._empty_pages = 0
+        self._empty_replies = 0
+        self._muddled = 0
+
+    def clear(self) -> None:
+        """Forget whatever has not been met yet."""
+        self.repeats_token = False
+        self._answers.clear()
+        self._empty_pages = self._empty_replies = self._muddled = 0
 
     def throttle(self, seconds: float, times: int = 1) -> None:
         """Answer 429 with Retry-After."""
@@ -41,6 +52,14 @@ class HelpdeskFaults:
     def empty_page(self, times: int = 1) -> None:
         """Answer the next request for changes as if nothing had ever changed."""
         self._empty_pages += times
+
+    def empty_replies(self, times: int = 1) -> None:
+        """Answer the next request for the replies of a ticket as if nobody had ever written one."""
+        self._empty_replies += times
+
+    def muddle(self, times: int = 1) -> None:
+        """Hand out the next lists of replies, and the replies of a page of changes, twice over and newest first."""
+        self._muddled += times
 
     def hang(self, times: int = 1) -> None:
         """Leave a request without an answer until the other side gives up."""
@@ -70,6 +89,20 @@ class HelpdeskFaults:
             return False
         self._empty_pages -= 1
         return True
+
+    def take_empty_replies(self) -> bool:
+        """Tell whether this list of replies is to be empty, and use that up."""
+        if self._empty_replies == 0:
+            return False
+        self._empty_replies -= 1
+        return True
+
+    def muddled(self, items: list[T]) -> list[T]:
+        """Return the items of a list, in a muddle if one is due, which is then used up."""
+        if self._muddled == 0 or not items:
+            return items
+        self._muddled -= 1
+        return [*reversed(items), *items]
 
     def token_or(self, following: int, present: int) -> int:
         """Return the token of the following page, or again that of the present one."""

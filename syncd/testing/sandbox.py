@@ -138,6 +138,10 @@ class Sandbox:
         """Let the next PUTs that reach the sandbox meet this fault; plans are carried out in order."""
         self._plans.extend([fault] * times)
 
+    def forget_plans(self) -> None:
+        """Let no planned fault be met any more."""
+        self._plans.clear()
+
     @property
     def planned(self) -> int:
         """Return how many faults have not been met yet."""

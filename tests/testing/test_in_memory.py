@@ -9,6 +9,7 @@ from syncd.testing.adapter_contract import AdapterContract
 from syncd.testing.helpdesk import Helpdesk
 from syncd.testing.helpdesk_vendor import HelpdeskVendor
 from syncd.testing.in_memory import InMemory, InMemoryPlain
+from tests.security.strays import LeadAstray
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def open_one(helpdesk, clock):
         await one.close()
 
 
-class TestInMemory(AdapterContract):
+class TestInMemory(AdapterContract, LeadAstray):
     """The adapter with a feed that hands over replies."""
 
     adapter = InMemory
@@ -43,7 +44,7 @@ class TestInMemory(AdapterContract):
         return HelpdeskVendor(helpdesk)
 
 
-class TestInMemoryPlain(AdapterContract):
+class TestInMemoryPlain(AdapterContract, LeadAstray):
     """The adapter that can only ask ticket by ticket, at a helpdesk that can no more."""
 
     adapter = InMemoryPlain

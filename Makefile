@@ -1,6 +1,12 @@
 # make demo    everything at work against stand-ins on this machine, with a proof at the end
 # make test    every test; what needs a server that is not there is skipped, and says so
-# make lint    format, lint, types and layers, as CI has them
+# make crash   two hundred kills on each database, with a report (SEED=N for the dice of an earlier one)
+# make fuzz    every reader of foreign input, with new random examples of each (EXAMPLES=2000); prints the seed
+# make soak    days of trouble in virtual time, with a report (SOAK="--waiting 100000": see --help)
+# make machine random steps against the promise for 4 minutes (SYNCD_MACHINE_SECONDS), from a seed that it prints
+#              (SYNCD_MACHINE_SEED to repeat it, SYNCD_MACHINE_SHORTEN=1 to shorten what broke)
+# make lint    format, lint, types, layers and known vulnerabilities of dependencies, as CI has them
+# make promises break each promise in a copy of the tree, and see its tests fail (minutes; not in CI)
 # make docs    the tables of adapters in the pages anew from the code
 # make lock    requirements.lock anew from pyproject.toml (needs uv, which nothing else does)
 # make clean   remove the virtual environment and what the tools have cached
@@ -19,7 +25,7 @@ PYTHON ?= $(shell for one in python3 python3.14 python3.13 python3.12 python3.11
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint docs lock clean
+.PHONY: demo test crash machine fuzz soak lint docs lock clean promises
 .DEFAULT_GOAL := test
 
 demo: $(STAMP)
@@ -28,11 +34,34 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+crash: $(STAMP)
+	SYNCD_CRASH_KILLS=$(or $(KILLS),200) SYNCD_CRASH_SEED=$(SEED) $(BIN)/python -m pytest tests/crash -q
+
+EXAMPLES ?= 2000
+FUZZ_SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
+
+fuzz: $(STAMP)
+	@echo "the same examples again: make fuzz SEED=$(FUZZ_SEED) EXAMPLES=$(EXAMPLES)"
+	SYNCD_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/fuzz --hypothesis-seed=$(FUZZ_SEED)
+
+soak: $(STAMP)
+	$(BIN)/python -m tests.soak $(SOAK)
+
+machine: export SYNCD_MACHINE_SECONDS ?= 240
+machine: export SYNCD_MACHINE_SEED ?= $(shell date +%s)
+machine: $(STAMP)
+	@echo "SYNCD_MACHINE_SEED=$$SYNCD_MACHINE_SEED"
+	$(BIN)/python -m pytest tests/machine/test_machine.py -q -s
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.security.audit
+
+promises: $(STAMP)
+	$(BIN)/python -m tests.promises
 
 docs: $(STAMP)
 	$(BIN)/python -m tests.docs.adapter_table

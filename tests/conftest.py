@@ -38,12 +38,16 @@ POSTGRESQL = "SYNCD_TEST_POSTGRESQL"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say once for each reason what was skipped, and how often."""
+    """Say once for each reason what was skipped, and how often; and what tests report."""
     reasons = Counter(
         str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
     )
     for reason, times in reasons.most_common():
         terminalreporter.write_line(f"skipped {times}: {reason}")
+    for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", []):
+        for name, value in report.user_properties:
+            if name == "report":
+                terminalreporter.write_line(value)
 
 
 @pytest.fixture
@@ -189,7 +193,8 @@ class World:
     async def pass_time(self, seconds: float) -> None:
         """Let that much time pass for whatever waits; dispatchers are woken now and then, as by the schedule."""
         end, step = self.clock.monotonic() + seconds, 0.5
-        while (left := end - self.clock.monotonic()) > 0:
+        # What float arithmetic leaves over is too little to move any clock.
+        while (left := end - self.clock.monotonic()) > 1e-6:
             if hasattr(self, "parts"):
                 self.parts.wake_dispatchers()
             await self.clock.sleep(min(step, left))

@@ -27,11 +27,11 @@ def copy_tree(folder: Path) -> Path:
     return copy
 
 
-def run_tests(copy: Path, tests: tuple[str, ...]) -> int:
-    """Run tests of the copy until one fails; return pytest's exit code."""
+def run_tests(copy: Path, tests: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":
+    """Run tests of the copy until one fails."""
     environ = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-    return subprocess.run(command, cwd=copy, env=environ, capture_output=True, check=False).returncode
+    return subprocess.run(command, cwd=copy, env=environ, capture_output=True, text=True, check=False)
 
 
 def is_noticed(copy: Path, one: Break) -> bool:
@@ -44,7 +44,7 @@ def is_noticed(copy: Path, one: Break) -> bool:
     try:
         for file, text in broken.items():
             (copy / file).write_text(text)
-        ended = run_tests(copy, one.tests)
+        ended = run_tests(copy, one.tests).returncode
     finally:
         for file, text in sound.items():
             (copy / file).write_text(text)
@@ -59,8 +59,9 @@ def main(wanted: list[str]) -> int:
         copy = copy_tree(Path(folder))
         chosen = [one for one in BREAKS if not wanted or one.promise in wanted]
         tests = sorted({test for one in chosen for test in one.tests})
-        if run_tests(copy, tuple(tests)) != PASSED:
-            print("the tests fail with nothing broken, so they would say nothing")  # noqa: T201
+        sound = run_tests(copy, tuple(tests))
+        if sound.returncode != PASSED:
+            print(sound.stdout[-3000:], "the tests fail with nothing broken, so they would say nothing", sep="\n")  # noqa: T201
             return 1
         for one in chosen:
             began = time.monotonic()

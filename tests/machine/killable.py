@@ -143,6 +143,7 @@ class KillableWorld(World):
         self.traps: list[Trap] = []
         self.slept = 0.0
         self.unread = 0
+        self.unheard = set[str]()
 
     def elapsed(self) -> float:
         """Return the seconds that have truly passed: a clock that went forward had slept."""
@@ -200,9 +201,7 @@ class KillableWorld(World):
             self.reached[f"killed: {name}"] += 1
             sending = [row.api for row in self.audit.seen.rows.values() if row.state == "sending"]
             self.unread += len(sending)
-            for api in sending:
-                # Its answer may have been a 429, of which nobody knows any more.
-                self.wire.throttled_at.pop(api, None)
+            self.unheard = set(sending)
             self.life.killed.set()
 
     async def _bury(self, life: Life) -> None:
@@ -233,6 +232,9 @@ class KillableWorld(World):
         self.traps.clear()
         # What the kernel had taken from the dead still arrives.
         await self.clock.sleep(0.05)
+        for api in self.unheard:
+            # Its answer may have been a 429, of which nobody knows any more.
+            self.wire.throttled_at.pop(api, None)
 
     def start(self, **changes: object) -> None:
         """Begin a life on what the last one left."""

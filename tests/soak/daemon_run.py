@@ -10,7 +10,7 @@ from syncd.service.daemon import Daemon
 from syncd.service.notify import Notifier
 from syncd.service.settings import Settings
 
-WATCH_SECONDS = 30.0
+WATCH_SECONDS = 60.0
 """How often the watch looks. The daemon's own five seconds would take a third of the time of a long run."""
 
 

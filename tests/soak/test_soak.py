@@ -13,7 +13,7 @@ def test_days_of_trouble_lose_nothing_and_leave_nothing_behind() -> None:
 
     The run has a process of its own, so that what other tests left in memory does not count.
     """
-    plan = ["--days", "2", "--day-hours", "12", "--threads", "30", "--replies-a-day", "80", "--waiting", "500"]
+    plan = ["--days", "2", "--day-hours", "12", "--threads", "20", "--replies-a-day", "40", "--waiting", "300"]
     ran = subprocess.run(
         [sys.executable, "-m", "tests.soak", "--json", *plan],
         capture_output=True,
@@ -26,7 +26,7 @@ def test_days_of_trouble_lose_nothing_and_leave_nothing_behind() -> None:
     report = json.loads(ran.stdout)
     assert report["problems"] == []
     assert ran.returncode == 0
-    assert (report["restarts"], report["kills"], report["waited"]) == (3, 3, 500)
+    assert (report["restarts"], report["kills"], report["waited"]) == (3, 3, 300)
     assert report["in_doubt"] >= 3, "no request was on the wire when the process was killed, so nothing was tried"
     assert report["delivered"] + report["in_doubt"] >= report["written"]
     assert report["watchdog_fed"] > 1000

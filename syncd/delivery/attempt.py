@@ -179,7 +179,11 @@ class Attempt:
                 # The mark was not acknowledged, and may have been kept.
                 opened = outbox.find_open_attempt(connection, outgoing.delivery_id, self.sender.worker)
             if opened is None:
-                # Nothing was marked: it failed before a connection was there. The attempt is a row all the same.
+                # Nothing was marked: it failed before a connection was there. The attempt is a row all the same. In a
+                # database that has gone back such rows would make up for those that it lacks, and hide that; and what
+                # another worker owns by now may be on its wire.
+                if self._has_gone_back(connection) or not self._still_owns(connection):
+                    return
                 opened = outbox.open_unsent(connection, outgoing, now, self.sender.worker)
             result = self._result(opened, outgoing, evidence, verdict, following, now)
             recorded = outbox.record(connection, result, now) or late.settle_late(connection, result, now)
@@ -191,6 +195,19 @@ class Attempt:
                 health.throttle_api(connection, self.sender.policy.name, until)
 
         await self._commit(record)
+
+    def _still_owns(self, connection: Connection) -> bool:
+        tenure = self.sender.tenure
+        return tenure is None or leases.is_held(connection, tenure.lease)
+
+    def _has_gone_back(self, connection: Connection) -> bool:
+        high_water = self.sender.high_water
+        reached = high_water.highest
+        try:
+            high_water.refuse_behind(restored.attempt_counter(connection), reached)
+        except StoreError:
+            return True
+        return False
 
     def _note_success(self, connection: Connection, now: datetime) -> None:
         noted = self.sender.success_noted_at

@@ -27,6 +27,7 @@ from syncd.store import health as stored_health
 from syncd.store import holding
 from syncd.store.database import Connection, Operation
 from syncd.store.heads import Head, due_heads, find_next_due
+from syncd.store.threads import lock
 
 TICK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
@@ -230,6 +231,8 @@ class Dispatcher:
 
     async def _held_back(self, head: Head) -> bool:
         def look(connection: Connection) -> bool:
+            # Else a decision between the look and the write would leave a delivery that nobody finds.
+            lock(connection, head.thread_key)
             if not holding.is_held_back(connection, head.thread_key):
                 return False
             holding.withdraw_head(connection, head.thread_key)

@@ -31,6 +31,7 @@ class Known:
     version: int = 0
     lane: Lane = Lane.LIVE
     occurred_at: datetime | None = None
+    is_correction: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from syncd.service.schedule import Schedule
 from syncd.service.settings import Settings
 from syncd.service.start import adopt_orphans, find_missing, is_restored
 from syncd.service.wiring import high_water_path
-from syncd.store import due, requests, retention, scrub
+from syncd.store import due, requests, restored, retention, scrub
 from syncd.store.database import Database, open_database
 from syncd.store.high_water import HighWater
 from syncd.store.lock import PATIENCE_SECONDS, WorkerLock, take_lock
@@ -203,6 +203,7 @@ class Daemon:
             logger.bind(seconds=round(jump.total_seconds())).warning("the wall clock jumped; due times are shifted")
             with contextlib.suppress(StoreError):
                 await self.database.write(lambda c: due.shift_due(c, jump, self.parts.owned()))
+        await self._look_whether_it_went_back()
         self._heed_the_database()
         stuck = self.parts.stuck()
         if stuck:
@@ -210,6 +211,14 @@ class Daemon:
         else:
             self.notifier.feed_watchdog()
         self.notifier.status(self.parts.status_line())
+
+    async def _look_whether_it_went_back(self) -> None:
+        """Look also while nothing is sent: what is written meanwhile would hide it."""
+        reached = self.high_water.highest
+        # The watchdog waits for this: a server that does not answer must not keep it hungry.
+        with contextlib.suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(WATCH_SECONDS):
+                self.high_water.refuse_behind(await self.database.read(restored.attempt_counter), reached)
 
     def _heed_the_database(self) -> None:
         """End when the database is another one than the one that was sent from: a new start tells what it knows."""

@@ -27,6 +27,9 @@ TURNS_PER_LEASE = 10
 MARGIN_PER_LEASE = 1 / 6
 """Within this last part of a lease its owner begins nothing more: what it has begun has time to reach the wire."""
 
+OUT_OF_TOUCH = 3
+"""Whoever could not renew so many times was out of touch, and so may others have been whose leases ran out."""
+
 CLOCKS_APART = timedelta(seconds=5)
 SHUT_WITHIN = 10.0
 
@@ -93,11 +96,13 @@ class Ownership:
             muster = await self._renew(asked_at)
             if self._closing:
                 return
-            moves = next_moves(self.me, muster, patient=self._is_patient(asked_at))
+            moves = next_moves(self.me, muster, patient=self._is_patient(asked_at), seconds=self.seconds)
             unknown = self.tenures.keys() - self.parts.subjects()
             for subject in self.tenures.keys() & (unknown | set(moves.hand_over)):
                 self._begin_to_leave(subject)
             for subject in moves.take:
+                if self.clock.monotonic() - asked_at > self.every:
+                    break  # what is held has to be renewed first
                 await self.take(subject)
         except StoreError as error:
             if not self._told:
@@ -114,7 +119,7 @@ class Ownership:
             return leases.renew(connection, self.me, held, self.seconds), leases.muster(connection)
 
         kept, muster = await self.database.write(renew)
-        if self.clock.monotonic() - self._in_touch_at > self.seconds:
+        if self.clock.monotonic() - self._in_touch_at > OUT_OF_TOUCH * self.every:
             self._in_touch_since = asked_at
         self._in_touch_at, self._told = asked_at, False
         self._keep(kept, held, asked_at)
@@ -156,7 +161,9 @@ class Ownership:
 
     async def take(self, subject: Subject) -> bool:
         """Take a lease if it is free, with what its dead owner left, and begin its part; return whether that was so."""
-        if subject in self.tenures or subject in self._leaving or subject not in self.parts.subjects():
+        if self._is_closing() or subject in self.tenures or subject in self._leaving:
+            return False
+        if subject not in self.parts.subjects():
             return False
         asked_at = self.clock.monotonic()
         lease, orphans = await self.database.write(lambda c: self._take(c, subject))
@@ -166,11 +173,17 @@ class Ownership:
             logger.bind(api=subject.name, deliveries=orphans).warning(
                 "deliveries were on the wire of another worker; they are in doubt"
             )
+        if self._is_closing():
+            await self.database.write(lambda c: leases.give_back(c, lease))
+            return False
         tenure = Tenure(lease, asked_at + self.seconds, self.seconds * MARGIN_PER_LEASE)
         self.tenures[subject] = tenure
         logger.bind(subject=str(subject), epoch=lease.epoch).info("lease taken")
         self.parts.begin(tenure)
         return True
+
+    def _is_closing(self) -> bool:
+        return self._closing
 
     def _take(self, connection: Connection, subject: Subject) -> tuple[Lease | None, int]:
         lease = leases.take(connection, subject, self.me, self.seconds)

@@ -126,6 +126,8 @@ class Parts:
         for name in self.apis:
             self._run_api(name)
         while not all(part.dispatcher.idle for part in self.apis.values()):
+            if self.database.replaced or self.high_water.went_back:
+                return [*lanes]  # nothing can leave any more; only a new start can tell what that database knows
             await self.clock.sleep(LOOK_SECONDS)
         return [name for name, well in zip(lanes, went_well, strict=True) if not well]
 

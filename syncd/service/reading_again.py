@@ -132,7 +132,8 @@ async def read_again(system: System, link_id: int) -> float | None:
 async def read_again_for_others(system: System, asked: Sequence[Request]) -> None:
     """Read the tickets again that the owners of apis asked this owner of their system for, some in each turn.
 
-    What cannot be read now stays asked for.
+    What cannot be read now is forgotten too: its delivery asks again, behind the others, so that one bad ticket does
+    not stand in front of them for ever.
     """
     for request in asked[:ASKED_PER_TURN]:
         try:
@@ -140,4 +141,5 @@ async def read_again_for_others(system: System, asked: Sequence[Request]) -> Non
         except (RetryLater, PauseSystem, TimeoutError) as error:
             logger.bind(system=system.name).warning("tickets are not read again for now: {}", error)
             return
-        await system.database.write(lambda c: requests.forget(c, request.id))  # noqa: B023 - awaited at once
+        finally:
+            await system.database.write(lambda c: requests.forget(c, request.id))  # noqa: B023 - awaited at once

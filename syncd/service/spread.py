@@ -22,15 +22,19 @@ class Moves:
     hand_over: tuple[Subject, ...] = ()
 
 
-def next_moves(me: str, muster: Muster, *, patient: bool) -> Moves:
+def next_moves(me: str, muster: Muster, *, patient: bool, seconds: float = 0.0) -> Moves:
     """Return what a worker takes and hands over.
+
+    Reckoned with are those that have been there for `seconds`, a lease, or all if none has: one that has just come
+    may take nothing that ran out, and one that dies again and again would else be given what a sound one could do.
 
     A patient one takes what was given back alone, and no lease that ran out: it was out of touch itself, so it
     cannot know yet who is dead and who was out of touch as well.
     """
     owners = {claim.subject: claim.owner for claim in muster.claims if not claim.is_over}
     ran_out = {claim.subject for claim in muster.claims if claim.is_over and claim.owner is not None}
-    should = spread(muster.members, owners)
+    settled = [one for one in muster.members if (muster.at - one.since_at).total_seconds() >= seconds]
+    should = spread(settled or muster.members, owners)
     falls_to_me = [subject for subject, name in should.items() if name == me and subject not in owners]
     return Moves(
         take=tuple(sorted(subject for subject in falls_to_me if not (patient and subject in ran_out))),

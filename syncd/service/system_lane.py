@@ -25,7 +25,6 @@ from syncd.sync.collect import System
 LONGEST_RETRY_SECONDS = 900.0
 PAUSED_RETRY = timedelta(minutes=5)
 REPORT_EVERY_SECONDS = 0.5
-FULL_SLICE = 25
 
 
 @dataclass(slots=True)
@@ -283,12 +282,16 @@ class SystemLane:
             return
         try:
             async with asyncio.timeout(system.policy.sweep_deadline_seconds):
-                await full_sweep.sweep_slice(system, self._full, FULL_SLICE)
-        except (RetryLater, PauseSystem, TimeoutError) as error:
+                await full_sweep.sweep_slice(system, self._full)
+        except (RetryLater, PauseSystem) as error:
             logger.bind(system=system.name).warning("full sweep waits: {}", error)
+        except TimeoutError:
+            logger.bind(system=system.name, links=self._full.links).warning("full sweep did not end in time")
+            await full_sweep.make_narrower(system, self._full)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - a bug in an adapter fails its slice, never the daemon
             logger.bind(system=system.name).opt(exception=error).error("full sweep waits")
+            await full_sweep.make_narrower(system, self._full)
         if self._full.ended:
             self._full = None

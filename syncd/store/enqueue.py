@@ -1,6 +1,6 @@
 """Putting a delivery into the outbox."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, update
@@ -9,6 +9,9 @@ from syncd.model.collected import Collected, NewDelivery, Stored
 from syncd.model.communication import Message
 from syncd.model.delivery import DeliveryState
 from syncd.store.tables import delivery, thread
+
+UNREAD = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a delivery was read last that has not followed its reply: before it is sent, its ticket is read again."""
 
 
 def message_values(message: Message | None) -> dict[str, Any]:

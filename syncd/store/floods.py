@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from syncd.model.delivery import DeliveryState
+from syncd.store.enqueue import UNREAD
 from syncd.store.statement import chunks, upsert
 from syncd.store.tables import delivery, flood
 from syncd.store.threads import settle
@@ -35,24 +36,25 @@ def store_told(connection: Connection, system: str, told: Told) -> None:
     upsert(connection, flood, "system", {"system": system, "since_at": told.since_at, "told": told.replies})
 
 
+def is_held() -> ColumnElement[bool]:
+    """Return the condition that a delivery is held until its sweep has ended: nobody has decided about it yet."""
+    return (delivery.c.state == DeliveryState.PARKED.value) & (delivery.c.reason == HELD_REASON)
+
+
 def held(connection: Connection, system: str) -> list[int]:
     """Return the deliveries of a system that are held until the end of the sweep, also those of a process before."""
-    statement = select(delivery.c.id).where(
-        delivery.c.state == DeliveryState.PARKED.value,
-        delivery.c.system == system,
-        delivery.c.reason == HELD_REASON,
-    )
+    statement = select(delivery.c.id).where(is_held(), delivery.c.system == system)
     return [row.id for row in connection.execute(statement.order_by(delivery.c.id))]
 
 
 def release(connection: Connection, delivery_ids: Sequence[int], now: datetime) -> None:
-    """Queue what was held; what a person decided meanwhile stays as decided."""
+    """Queue what was held, to be read again before it is sent; what a person decided meanwhile stays as decided."""
     threads: set[int] = set()
     for some in chunks(delivery_ids):
         released = (
             update(delivery)
             .where(delivery.c.id.in_(some), delivery.c.reason == HELD_REASON)
-            .values(state=DeliveryState.PENDING.value, reason=None, ended_at=None, due_at=now)
+            .values(state=DeliveryState.PENDING.value, reason=None, ended_at=None, due_at=now, read_at=UNREAD)
         )
         threads.update(row.thread_key for row in connection.execute(released.returning(delivery.c.thread_key)))
     for thread_key in sorted(threads):

@@ -58,7 +58,7 @@ class HighWater:
             StoreError: the file is there and unreadable, or holds something else.
         """
         mark = _read(self.path)
-        if mark is None or database_id is None or mark.database_id == database_id:
+        if database_id is None or (mark is not None and mark.database_id == database_id):
             return mark
         return _read(self._set_aside(database_id)) or mark
 

@@ -12,6 +12,7 @@ from syncd.model.delivery import DeliveryState
 from syncd.model.link import Cause, LinkState
 from syncd.model.ticket import Ticket
 from syncd.model.vanished import Others, Vanished
+from syncd.store.floods import is_held
 from syncd.store.links import followed
 from syncd.store.statement import chunks, upsert
 from syncd.store.tables import delivery, link, meta, thread
@@ -217,7 +218,7 @@ def remove(connection: Connection, link_id: int, now: datetime) -> int:
     )
     skipped = connection.execute(
         update(delivery)
-        .where(delivery.c.link_id == link_id, delivery.c.state == DeliveryState.PENDING.value)
+        .where(delivery.c.link_id == link_id, (delivery.c.state == DeliveryState.PENDING.value) | is_held())
         .values(state=DeliveryState.SKIPPED.value, reason=REMOVED_REASON, ended_at=now)
     )
     _settle_link(connection, link_id)

@@ -95,6 +95,7 @@ def waiting_replies(
             row.version,
             Lane(row.lane),
             row.occurred_at,
+            row.kind == DeliveryKind.CORRECTION.value,
         )
         for row in connection.execute(statement)
     }

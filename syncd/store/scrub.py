@@ -25,6 +25,10 @@ TABLES = tuple(table.name for table in (delivery, attempt, link, decision, reque
 """Those that hold texts."""
 
 
+class NotOwned(Exception):
+    """PostgreSQL has left a table out, with a warning that nobody sees."""
+
+
 async def empty_log(url: str, wait_seconds: float = WAIT_SECONDS) -> bool:
     """Empty SQLite's write-ahead log; return whether it is empty. On PostgreSQL autovacuum does what can be done."""
     parsed = make_url(url)
@@ -80,7 +84,7 @@ async def _rewrite_postgresql(url: URL, clock: Clock, wait_seconds: float) -> st
                 await connection.execute(f'ANALYZE "{table}"')
         finally:
             await connection.close()
-    except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, NotOwned) as error:
         return _first_line(error)
     return None
 
@@ -98,7 +102,10 @@ async def _kept_rows(connection: Any, table: str) -> int:
     finally:
         connection.remove_log_listener(listen)
     # In every language the first number of the detail is that of the dead rows that cannot be removed yet.
-    return sum(int(number[0]) for detail in told if (number := re.search(r"\d+", detail)))
+    kept = [int(number[0]) for detail in told if (number := re.search(r"\d+", detail))]
+    if not kept:
+        raise NotOwned(f'this role may not write the table "{table}" anew; let the owner of the tables run it')
+    return sum(kept)
 
 
 def _first_line(error: BaseException) -> str:

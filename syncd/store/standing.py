@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, update
 from syncd.model.communication import Message
 from syncd.model.delivery import DeliveryKind, DeliveryState, InDoubtPolicy, Outcome, Reached
 from syncd.model.errors import UsageError
-from syncd.store.enqueue import message_values
+from syncd.store.enqueue import UNREAD, message_values
 from syncd.store.tables import attempt, decision, delivery, thread
 from syncd.store.threads import lock, settle
 
@@ -72,7 +72,9 @@ def resolve(connection: Connection, delivery_id: int, resolution: Resolution, by
     elif resolution is Resolution.SKIP:
         values |= {"state": DeliveryState.SKIPPED.value}
     else:
-        values |= {"state": DeliveryState.PENDING.value, "due_at": by.at, "manual": True, "ended_at": None}
+        # While it was in doubt it did not follow its reply, which may be internal by now.
+        again = {"due_at": by.at, "manual": True, "ended_at": None, "read_at": UNREAD}
+        values |= {"state": DeliveryState.PENDING.value} | again
     connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(values))
     settle_doubt(connection, row, resolution)
     write_decision(connection, f"resolve {resolution}", f"delivery {delivery_id}", by)
@@ -117,7 +119,8 @@ def retry(connection: Connection, delivery_id: int, by: Decision) -> None:
         raise UsageError(f"delivery {delivery_id} is {row.state}; only parked and pending ones are retried.{hint}")
     if row.subject is None or row.content is None:
         raise UsageError(f"delivery {delivery_id} has no content to send; give it one with `syncd deliveries edit`")
-    _requeue(connection, row, by, {})
+    # While it was parked it did not follow its reply, which may be internal by now.
+    _requeue(connection, row, by, {"read_at": UNREAD} if row.state == DeliveryState.PARKED.value else {})
     write_decision(connection, "retry", f"delivery {delivery_id}", by)
 
 
@@ -211,12 +214,14 @@ def _doubt(connection: Connection, row: Any, policy: InDoubtPolicy, now: datetim
 def doubt_everything_open(connection: Connection, now: datetime) -> int:
     """After a restored backup: whatever was open then may have been sent since; return how many that were."""
     open_states = [DeliveryState.PENDING.value, DeliveryState.SENDING.value]
-    rows = connection.execute(
-        select(delivery.c.id, delivery.c.thread_key).where(delivery.c.state.in_(open_states))
-    ).all()
+    # What was parked with a text may have been released and sent since.
+    is_open = delivery.c.state.in_(open_states) | (
+        (delivery.c.state == DeliveryState.PARKED.value) & delivery.c.content.is_not(None)
+    )
+    rows = connection.execute(select(delivery.c.id, delivery.c.thread_key).where(is_open)).all()
     connection.execute(
         update(delivery)
-        .where(delivery.c.state.in_(open_states))
+        .where(is_open)
         .values(
             state=DeliveryState.IN_DOUBT.value,
             reason=RESTORED_REASON,

@@ -202,7 +202,8 @@ def _not_yet(link: Link, audited: Audited, changed_at: datetime) -> str | None:
         return "it is new"
     if link.collected_at is None:
         return None if is_overdue(link, audited.at) else "its link waits for its first reading"
+    if link.collected_at > changed_at + timedelta(seconds=audited.policy.poll_seconds) + GRACE:
+        return None  # it was read since, and that should have held it
     due_at = link.collect_due_at
-    return (
-        "its ticket is due later" if link.failures == 0 and due_at is not None and due_at + GRACE > audited.at else None
-    )
+    is_due_later = link.failures == 0 and due_at is not None and due_at + GRACE > audited.at
+    return "its ticket is due later" if is_due_later else None

@@ -227,8 +227,8 @@ async def _repair(system: System, link: Link, audited: Audited, told: Sequence[A
         stored_side.record_repair(connection, stored, by)
         return stored
 
-    stored = await system.database.write(store)
     system.may_hold = True  # the sweep that ends next looks at those that are late
+    stored = await system.database.write(store)
     logger.bind(system=system.name, link=link.id, queued=len(stored.delivery_ids)).warning("missing replies queued")
     return missing if stored.delivery_ids else set()
 

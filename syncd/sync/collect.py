@@ -161,9 +161,9 @@ async def store_reading(
             total.add(replies.store_collected(connection, one, now))
         return total
 
-    stored = await system.database.write(store)
+    # Before the write: one that is cut off may have been kept all the same.
     system.may_hold |= holds(collected)
-    return stored
+    return await system.database.write(store)
 
 
 async def plan(
@@ -210,6 +210,13 @@ def _next_due(system: System, ticket: Ticket, ticket_links: Sequence[Link], told
     return next_due_at(system.policy, now, active_at, closed_at)
 
 
+def _oldest(waiting: Sequence[Known]) -> datetime | None:
+    """Return from when what waits has to be read; from the start for a correction, whose time is that of the edit."""
+    instants = [None if known.is_correction else known.occurred_at for known in waiting]
+    there = [instant for instant in instants if instant is not None]
+    return min(there) if len(there) == len(instants) else None
+
+
 async def refresh(system: System, link_id: int) -> None:
     """Read the ticket of a link again, as far back as anything of it still waits; before a late delivery is sent.
 
@@ -218,19 +225,15 @@ async def refresh(system: System, link_id: int) -> None:
         UnexpectedAnswer: the ticket came without any of the replies that it had; what waits goes on waiting.
     """
 
-    def look(connection: Connection) -> tuple[Link | None, datetime | None]:
+    def look(connection: Connection) -> tuple[Link | None, list[Known]]:
         link = links.find(connection, link_id)
-        if link is None:
-            return None, None
-        waiting = replies.waiting_replies(connection, link.thread_key)
-        instants = [known.occurred_at for known in waiting.values() if known.occurred_at is not None]
-        return link, min(instants, default=None)
+        return link, [] if link is None else list(replies.waiting_replies(connection, link.thread_key).values())
 
     started_at = system.clock.now()
-    link, oldest_at = await system.database.read(look)
-    if link is None or link.ticket is None or oldest_at is None:
+    link, waiting = await system.database.read(look)
+    if link is None or link.ticket is None or not waiting:
         return
-    read = await _read_believed(system, link.ticket, [link], oldest_at)
+    read = await _read_believed(system, link.ticket, [link], _oldest(waiting))
     if read is None:
         await _collect_soon(system, link)
         raise UnexpectedAnswer(f"ticket {link.ticket.number} came without any of the replies that it had before")
@@ -239,8 +242,8 @@ async def refresh(system: System, link_id: int) -> None:
     # The ticket is as it was stored; a sweep that reads it at the same time knows it better.
     known = replace(collected[0], is_ticket_fresh=False, status=None)
     now = system.clock.now()
-    await system.database.write(lambda connection: replies.store_collected(connection, known, now))
     system.may_hold |= holds([known])
+    await system.database.write(lambda connection: replies.store_collected(connection, known, now))
 
 
 async def _collect_soon(system: System, link: Link) -> None:
@@ -264,6 +267,5 @@ async def store_page_for_links(
         replies.store_cursor(connection, system.name, cursor, now)
         return total
 
-    stored = await system.database.write(store)
     system.may_hold |= holds(pages)
-    return stored
+    return await system.database.write(store)

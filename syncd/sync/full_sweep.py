@@ -18,12 +18,17 @@ SHARE = 0.25
 """The part of a system's budget of requests that a full sweep may take."""
 
 
+SLICE = 25
+"""So many links a slice has, where they are read within a sweep's deadline."""
+
+
 @dataclass(slots=True)
 class FullSweep:
-    """One pass over all watched links, that goes on where its last slice ended."""
+    """One pass over all watched links, that goes on where its last slice ended; `links` is how many the next has."""
 
     started_at: datetime
     after_id: int = 0
+    links: int = SLICE
     tickets: int = 0
     found: int = 0
     failed: int = 0
@@ -35,14 +40,29 @@ def is_due(last_at: datetime | None, now: datetime, hours: float) -> bool:
     return last_at is not None and now - last_at >= timedelta(hours=hours)
 
 
-async def sweep_slice(system: System, full: FullSweep, tickets: int) -> None:
+async def make_narrower(system: System, full: FullSweep) -> None:
+    """After a slice that did not end in time, or that a bug has ended: take fewer links, and leave out a single one.
+
+    The same slice again would fail again, and what lies behind it would never be read.
+    """
+    if full.links > 1:
+        full.links //= 2
+        return
+    closed_after = system.clock.now() - timedelta(days=system.policy.closed_watch_days)
+    for link in await system.database.read(lambda c: links.watched(c, system.name, closed_after, full.after_id, 1)):
+        logger.bind(system=system.name, link=link.id, ticket=link.ticket_name).error("left out of the full sweep")
+        full.after_id = link.id
+        full.failed += 1
+
+
+async def sweep_slice(system: System, full: FullSweep) -> None:
     """Read the next tickets of a full sweep; note its result when the last one is read.
 
     Raises:
         RetryLater, PauseSystem: the system cannot be read; the slice is tried again.
     """
     closed_after = system.clock.now() - timedelta(days=system.policy.closed_watch_days)
-    batch = await system.database.read(lambda c: links.watched(c, system.name, closed_after, full.after_id, tickets))
+    batch = await system.database.read(lambda c: links.watched(c, system.name, closed_after, full.after_id, full.links))
     by_ticket: dict[str, list[Link]] = {}
     for link in batch:
         if link.ticket is not None:
@@ -58,8 +78,9 @@ async def sweep_slice(system: System, full: FullSweep, tickets: int) -> None:
     full.found += done.stored.new + done.stored.parked
     full.failed += done.failed
     full.after_id = batch[-1].id if batch else full.after_id
-    if len(batch) < tickets:
+    if len(batch) < full.links:
         await _end(system, full)
+    full.links = min(2 * full.links, SLICE)
 
 
 async def _readable(system: System, link: Link, state: Ticket | Unavailable | None) -> bool:

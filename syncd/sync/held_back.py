@@ -33,7 +33,7 @@ async def settle_held(system: System) -> None:
     system.may_hold = False
     try:
         replies, is_flood = await system.database.write(settle)
-    except Exception:
+    except BaseException:  # also where it is cut off: nobody else would look again
         system.may_hold = True
         raise
     bound = logger.bind(system=system.name, replies=replies)

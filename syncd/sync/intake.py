@@ -233,5 +233,6 @@ def _deleted(reading: Reading, waiting: Mapping[str, Known]) -> list[Change]:
         if reply_id not in there
         and known.delivery_id is not None
         and known.occurred_at is not None
-        and (reading.since is None or known.occurred_at >= reading.since)
+        # The time of a correction is that of the edit: the reply itself may be older than what was read.
+        and (reading.since is None or (known.occurred_at >= reading.since and not known.is_correction))
     ]

@@ -86,8 +86,8 @@ def test_restored_puts_whatever_was_open_in_doubt(syncd_on_both):
     mark.close()
     syncd.stored(lambda c: health.pause_api(c, "berlin", PauseCause.RESTORED, "restored", NOW))
     ran = syncd("db", "restored", "--reason", "backup of last night")
-    assert (ran.code, "2 deliveries that were open are in doubt now" in ran.out) == (0, True)
-    assert [syncd.state_of(one) for one in (pending, sending, parked)] == ["in_doubt", "in_doubt", "parked"]
+    assert (ran.code, "3 deliveries that were open are in doubt now" in ran.out) == (0, True)
+    assert [syncd.state_of(one) for one in (pending, sending, parked)] == ["in_doubt", "in_doubt", "in_doubt"]
     assert not is_behind(mark.read(), name, syncd.stored(restored.attempt_counter))
     assert mark.read().attempts == 40
     assert syncd.stored(lambda c: health.get_api(c, "berlin")).paused_cause is None

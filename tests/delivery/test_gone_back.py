@@ -60,3 +60,26 @@ async def test_a_mark_that_cannot_be_kept_is_said_and_tried_at_leisure(world) ->
     await world.sync(20)
     logger.remove(sink)
     assert world.sent() == ["hello?"]
+
+
+async def test_tries_that_never_left_do_not_hide_that_it_has_gone_back(world) -> None:
+    """An API that cannot be reached meanwhile makes attempts too; they do not make up for those that were forgotten."""
+    ticket = world.ticket()
+    await world.begin()
+    await world.link(ticket, thread=5)
+    world.helpdesk.customer_reply(ticket.id, "before")
+    await world.sync()
+    live, older = world.folder / "syncd.db", world.folder / "older.db"
+    copy(live, older)
+    world.helpdesk.customer_reply(ticket.id, "forgotten")
+    await world.sync()
+    await world.pass_time(10)
+    port = int(world.sandbox.base_url.rpartition(":")[2])
+    await world.sandbox.stop()
+    copy(older, live)
+    world.helpdesk.customer_reply(ticket.id, "after it went back")
+    await world.sync(60)
+    assert world.high_water.went_back
+    await world.sandbox.start(port=port)
+    await world.sync(900)
+    assert world.sent() == ["before", "forgotten"]

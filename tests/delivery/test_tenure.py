@@ -43,3 +43,20 @@ async def test_a_mark_of_a_lease_that_another_has_is_refused(world) -> None:
     assert world.sandbox.requests == 0
     (item,) = await world.deliveries()
     assert (item.state, item.attempts) == ("pending", 0)
+
+
+async def test_a_try_that_never_left_changes_nothing_of_what_another_owns(world) -> None:
+    """A worker that could not connect, and lost its lease meanwhile, leaves alone what another may be sending."""
+    await world.begin()
+    ticket = world.ticket()
+    await world.link(ticket)
+    await world.sweep()
+    row = {"subject": "api:berlin", "owner": "another", "epoch": 4, "until_at": world.clock.now()}
+    await world.database.write(lambda c: c.execute(lease.insert().values(row)))
+    old = Lease(Subject(Kind.API, "berlin"), "this one", 3)
+    world.dispatcher.sender.tenure = Tenure(old, float("inf"), margin_seconds=5.0)
+    await world.sandbox.stop()
+    world.helpdesk.customer_reply(ticket.id, "not mine")
+    await world.sync(2.0)
+    (item,) = await world.deliveries()
+    assert (item.state, item.attempts) == ("pending", 0)

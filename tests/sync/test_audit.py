@@ -119,6 +119,7 @@ def test_what_was_withdrawn_and_is_shown_again_is_missing() -> None:
 
 
 MINUTES_AGO = NOW - timedelta(minutes=15)
+QUIET_LINK = replace(LINK, collected_at=REPLY.created_at)
 
 
 @pytest.mark.parametrize(
@@ -128,13 +129,18 @@ MINUTES_AGO = NOW - timedelta(minutes=15)
         (LINK, replace(REPLY, edited_at=MINUTES_AGO), Disposition.WITHHELD, TICKET),
         (LINK, REPLY, Disposition.WITHHELD, replace(TICKET, updated_at=MINUTES_AGO)),
         (NEW_LINK, REPLY, None, TICKET),
-        (replace(LINK, collect_due_at=NOW + timedelta(hours=5)), REPLY, None, TICKET),
-        (replace(LINK, collect_due_at=MINUTES_AGO + timedelta(minutes=1)), REPLY, None, TICKET),
+        (replace(QUIET_LINK, collect_due_at=NOW + timedelta(hours=5)), REPLY, None, TICKET),
+        (replace(QUIET_LINK, collect_due_at=MINUTES_AGO + timedelta(minutes=1)), REPLY, None, TICKET),
     ],
 )
 def test_what_is_new_or_asked_for_later_is_not_yet_due(link, reply, disposition, ticket) -> None:
     """Within a poll and 15 minutes, before a first reading, or before its ticket's own time, nothing is missing."""
     assert only(link, reply, disposition and Held(disposition), ticket=ticket).fate is Fate.NOT_YET_DUE
+
+
+def test_a_ticket_that_was_read_since_should_have_had_it() -> None:
+    """That a ticket is due later excuses nothing that its last reading should have held."""
+    assert only(replace(LINK, collected_at=NOW, collect_due_at=NOW + timedelta(hours=5))).fate is Fate.MISSING
 
 
 def test_a_busy_ticket_hides_nothing_that_was_never_known() -> None:

@@ -174,3 +174,30 @@ async def test_without_a_feed_active_tickets_are_asked_sooner(world) -> None:
     await world.sync()
     assert world.sent()[-1] == "not so quiet"
     assert len(await world.database.read(links.listed)) == 2
+
+
+async def test_a_slice_that_does_not_end_in_time_is_made_narrower(world) -> None:
+    """Fewer tickets are read at once, and one that alone takes too long is left out: the others are read."""
+    tickets = [world.ticket(f"ticket {number}") for number in range(3)]
+    await world.begin(full_sweep_hours=1, sweep_deadline_seconds=5)
+    for ticket in tickets:
+        await world.link(ticket)
+    await world.sync()
+    slow = tickets[0].id
+    adapter = world.lane.system.adapter
+
+    class Slow(type(adapter)):
+        async def replies(self, ticket, since):
+            if ticket.id == slow and since is None:
+                await world.clock.sleep(60)
+            async for reply in super().replies(ticket, since):
+                yield reply
+
+    world.lane.system.adapter = Slow(adapter.options, adapter.http)
+    for ticket in tickets:
+        world.helpdesk.customer_reply(ticket.id, f"never named: {ticket.subject}")
+        world.helpdesk.changes.pop()
+    await world.pass_time(3700)
+    for _ in range(12):
+        await world.sync(20)
+    assert sorted(world.sent()) == ["never named: ticket 1", "never named: ticket 2"]

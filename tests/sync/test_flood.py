@@ -14,10 +14,10 @@ from syncd.model.delivery import DeliveryState
 from syncd.model.link import THE_START, Link, LinkState
 from syncd.model.policy import SystemPolicy
 from syncd.model.ticket import TicketRef
-from syncd.store import requests, standing, tables
+from syncd.store import link_changes, links, requests, standing, tables
 from syncd.store.floods import HELD_REASON, Told
 from syncd.store.requests import RequestKind
-from syncd.sync import flood
+from syncd.sync import collect, flood
 from syncd.sync.backfill import Wanted
 from syncd.testing.helpdesk import DeskTicket
 
@@ -270,3 +270,35 @@ async def test_old_replies_of_a_ticket_that_lost_all_its_others_wait_at_once(wor
     await world.sync()
     assert world.sent() == []
     assert {item.reason for item in await world.deliveries()} == {flood.STRANGE_REASON}
+
+
+async def hold_one(world, **changes):
+    """Return a ticket with a late reply that a failed sweep has left held, and its link."""
+    (ticket,) = await old_tickets(world, 1, 3, **changes)
+    (link,) = await world.database.read(lambda c: links.listed(c, system="desk"))
+    late = world.helpdesk.customer_reply(ticket.id, "an old reply that came late", at=world.clock.now() - 2 * DAY)
+    system = world.lane.system
+    told = await collect.read_replies(system, link.ticket, None)
+    await collect.store_reading(system, link.ticket, [link], told, None, world.clock.now())
+    assert [one.reason for one in await world.deliveries(state="parked")] == [HELD_REASON]
+    return late, link
+
+
+async def test_what_was_held_is_read_again_before_it_is_sent(world) -> None:
+    """While it was held it did not follow its reply; internal by now, it stays here."""
+    late, _ = await hold_one(world)
+    before = world.sent()
+    world.helpdesk.publish(late.id, public=False)
+    await world.sync(30)
+    assert world.sent() == before
+    assert "withdrawn" in (await world.deliveries(state="skipped"))[-1].reason
+
+
+async def test_what_is_held_ends_with_its_link(world) -> None:
+    """Nobody has decided about it, so it is skipped with what waits."""
+    _, link = await hold_one(world)
+    before = world.sent()
+    now = world.clock.now()
+    assert await world.database.write(lambda c: link_changes.remove(c, link.id, now)) == 1
+    await world.sync(30)
+    assert world.sent() == before

@@ -118,6 +118,13 @@ def test_only_a_reading_that_should_hold_it_proves_a_deletion(since, complete, w
     assert bool(collected.changes) is withdrawn
 
 
+@pytest.mark.parametrize(("since", "withdrawn"), [(None, True), (NOON, False)])
+def test_a_correction_is_missed_by_a_reading_of_everything_alone(since, withdrawn) -> None:
+    """The time of a correction is that of the edit: a reading that begins after its reply says nothing about it."""
+    known = {"r": replace(of(a_reply(), DeliveryState.PENDING), is_correction=True)}
+    assert bool(read(a_reply("other"), known=known, since=since).changes) is withdrawn
+
+
 @pytest.mark.parametrize(
     ("on_edit", "state", "corrected"),
     [

@@ -31,8 +31,7 @@ from syncd.store.threads import lock
 
 TICK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
-IDLE_SECONDS = 30.0
-"""How long a dispatcher with nothing to do waits for `wake`, at most; whoever adds work, or a timer, calls that."""
+"""How long a dispatcher waits for `wake` before it looks again; whoever adds work, or a timer, calls that."""
 
 LONGEST_THROTTLE_SECONDS = 86_400.0
 PROBE_EVERY = timedelta(seconds=30)
@@ -135,7 +134,7 @@ class Dispatcher:
             return await self._paused(self.state, now)
         if self.sender.policy.mode is Mode.HOLD and self.state.released_at is None:
             self.idle = True
-            return IDLE_SECONDS
+            return LONGEST_PAUSE_SECONDS
         return await self._start_due(now)
 
     def _heed_throttle(self, now: datetime) -> None:
@@ -317,9 +316,8 @@ class Dispatcher:
 
 
 def _until(instant: datetime | None, now: datetime) -> float:
-    """Return the seconds until an instant, within what an idle dispatcher waits."""
-    seconds = IDLE_SECONDS if instant is None else (instant - now).total_seconds()
-    return min(max(seconds, 0.01), IDLE_SECONDS)
+    """Return the seconds until an instant, if there is one."""
+    return LONGEST_PAUSE_SECONDS if instant is None else max((instant - now).total_seconds(), 0.01)
 
 
 @dataclass(slots=True)

@@ -136,10 +136,13 @@ async def read_again_for_others(system: System, asked: Sequence[Request]) -> Non
     not stand in front of them for ever.
     """
     for request in asked[:ASKED_PER_TURN]:
+        failure: Exception | None = None
         try:
             await read_again(system, int(request.arguments["link"]))
         except (RetryLater, PauseSystem, TimeoutError) as error:
-            logger.bind(system=system.name).warning("tickets are not read again for now: {}", error)
+            failure = error
+        # Not in a `finally`: a lane that is being ended must not write, or a lost lease would swallow its end.
+        await system.database.write(lambda c: requests.forget(c, request.id))  # noqa: B023 - awaited at once
+        if failure is not None:
+            logger.bind(system=system.name).warning("tickets are not read again for now: {}", failure)
             return
-        finally:
-            await system.database.write(lambda c: requests.forget(c, request.id))  # noqa: B023 - awaited at once

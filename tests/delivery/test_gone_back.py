@@ -14,9 +14,8 @@ def copy(source, target) -> None:
         old.backup(new)
 
 
-@pytest.mark.parametrize("again", [1, 2])
-async def test_nothing_leaves_from_a_database_that_has_gone_back(world, again) -> None:
-    """What it acknowledged and forgot is not sent again, however often it is tried, and that is known."""
+async def with_a_backup(world):
+    """Return a ticket, the database, and a copy of it that does not know of the last reply that was sent."""
     ticket = world.ticket()
     await world.begin()
     await world.link(ticket, thread=5)
@@ -26,6 +25,13 @@ async def test_nothing_leaves_from_a_database_that_has_gone_back(world, again) -
     copy(live, older)
     world.helpdesk.customer_reply(ticket.id, "forgotten")
     await world.sync()
+    return ticket, live, older
+
+
+@pytest.mark.parametrize("again", [1, 2])
+async def test_nothing_leaves_from_a_database_that_has_gone_back(world, again) -> None:
+    """What it acknowledged and forgot is not sent again, however often it is tried, and that is known."""
+    ticket, live, older = await with_a_backup(world)
     assert world.sent() == ["before", "forgotten"]
     assert not world.high_water.went_back
 
@@ -64,15 +70,7 @@ async def test_a_mark_that_cannot_be_kept_is_said_and_tried_at_leisure(world) ->
 
 async def test_tries_that_never_left_do_not_hide_that_it_has_gone_back(world) -> None:
     """An API that cannot be reached meanwhile makes attempts too; they do not make up for those that were forgotten."""
-    ticket = world.ticket()
-    await world.begin()
-    await world.link(ticket, thread=5)
-    world.helpdesk.customer_reply(ticket.id, "before")
-    await world.sync()
-    live, older = world.folder / "syncd.db", world.folder / "older.db"
-    copy(live, older)
-    world.helpdesk.customer_reply(ticket.id, "forgotten")
-    await world.sync()
+    ticket, live, older = await with_a_backup(world)
     await world.pass_time(10)
     port = int(world.sandbox.base_url.rpartition(":")[2])
     await world.sandbox.stop()

@@ -5,6 +5,19 @@ from syncd.store import lists
 from syncd.store.tables import lease
 
 
+async def owned_by_another(world):
+    """Return a linked ticket, with a dispatcher that goes by a lease which another worker has taken meanwhile."""
+    await world.begin()
+    ticket = world.ticket()
+    await world.link(ticket)
+    await world.sweep()
+    row = {"subject": "api:berlin", "owner": "another", "epoch": 4, "until_at": world.clock.now()}
+    await world.database.write(lambda c: c.execute(lease.insert().values(row)))
+    old = Lease(Subject(Kind.API, "berlin"), "this one", 3)
+    world.dispatcher.sender.tenure = Tenure(old, float("inf"), margin_seconds=5.0)
+    return ticket
+
+
 async def test_a_mark_that_took_longer_than_the_lease_is_taken_back(world) -> None:
     """`sending` was committed, and the end of the lease came meanwhile: not a byte leaves, and it waits again."""
     await world.begin()
@@ -30,14 +43,7 @@ async def test_a_mark_that_took_longer_than_the_lease_is_taken_back(world) -> No
 
 async def test_a_mark_of_a_lease_that_another_has_is_refused(world) -> None:
     """With the epoch of before nothing is marked, so there is nothing to take back."""
-    await world.begin()
-    ticket = world.ticket()
-    await world.link(ticket)
-    await world.sweep()
-    row = {"subject": "api:berlin", "owner": "another", "epoch": 4, "until_at": world.clock.now()}
-    await world.database.write(lambda c: c.execute(lease.insert().values(row)))
-    old = Lease(Subject(Kind.API, "berlin"), "this one", 3)
-    world.dispatcher.sender.tenure = Tenure(old, float("inf"), margin_seconds=5.0)
+    ticket = await owned_by_another(world)
     world.helpdesk.customer_reply(ticket.id, "not mine")
     await world.sync(1.0)
     assert world.sandbox.requests == 0
@@ -47,14 +53,7 @@ async def test_a_mark_of_a_lease_that_another_has_is_refused(world) -> None:
 
 async def test_a_try_that_never_left_changes_nothing_of_what_another_owns(world) -> None:
     """A worker that could not connect, and lost its lease meanwhile, leaves alone what another may be sending."""
-    await world.begin()
-    ticket = world.ticket()
-    await world.link(ticket)
-    await world.sweep()
-    row = {"subject": "api:berlin", "owner": "another", "epoch": 4, "until_at": world.clock.now()}
-    await world.database.write(lambda c: c.execute(lease.insert().values(row)))
-    old = Lease(Subject(Kind.API, "berlin"), "this one", 3)
-    world.dispatcher.sender.tenure = Tenure(old, float("inf"), margin_seconds=5.0)
+    ticket = await owned_by_another(world)
     await world.sandbox.stop()
     world.helpdesk.customer_reply(ticket.id, "not mine")
     await world.sync(2.0)

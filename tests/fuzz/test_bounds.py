@@ -7,8 +7,7 @@ processor's time that is dozens of times what it takes.
 
 import json
 import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from syncd.model.policy import SystemPolicy
 from syncd.model.ticket import Author, AuthorKind, Body, BodyFormat, Reply, Ticket, Visibility
 from syncd.model.typed_arg import plain_text
 from syncd.sources.retry import asked_wait_seconds
+from tests.counted_calls import calls_of
 from tests.fuzz.runs import EXAMPLES
 
 MEGABYTE = 1_000_000
@@ -119,23 +119,6 @@ def text_of(kind: tuple[str, str, str], length: int) -> str:
 def reply_of(text: str, body_format: BodyFormat) -> Reply:
     """Return a reply with a text."""
     return Reply("1", Author(AuthorKind.CUSTOMER, "Max"), Visibility.PUBLIC, Body(text, body_format), AT)
-
-
-def calls_of(work: Callable[[], object]) -> int:
-    """Return how many calls, of Python and C functions, a piece of work makes."""
-    calls = 0
-
-    def observe(_frame: object, event: str, _argument: object) -> None:
-        nonlocal calls
-        calls += event in {"call", "c_call"}
-
-    before = sys.getprofile()
-    sys.setprofile(observe)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return calls
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """What the mapping tests share: building replies, and counting steps instead of seconds."""
 
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 
 from syncd.model.ticket import Author, AuthorKind, Body, BodyFormat, Reply, Visibility
+from tests.counted_calls import calls_of
 
 
 @pytest.fixture(scope="session")
@@ -29,20 +29,4 @@ def make_reply() -> Callable[..., Reply]:
 @pytest.fixture(scope="session")
 def count_steps() -> Callable[[Callable[[], object]], int]:
     """Return a function that counts the calls, of Python and C functions, which a piece of work makes."""
-
-    def count(work: Callable[[], object]) -> int:
-        calls = 0
-
-        def observe(_frame: object, event: str, _argument: object) -> None:
-            nonlocal calls
-            calls += event in {"call", "c_call"}
-
-        before = sys.getprofile()
-        sys.setprofile(observe)
-        try:
-            work()
-        finally:
-            sys.setprofile(before)
-        return calls
-
-    return count
+    return calls_of

@@ -78,7 +78,7 @@ class Sandbox:
 
     `communications` holds what was added, in order of arrival; `requests` counts the PUTs that were read whole.
     `on_communication`, if set, is called with each communication that is added. `answer_delay`, if set, says anew for
-    each PUT how many seconds its answer is kept back, once the communication is added.
+    each PUT how many seconds its answer is kept back, once the communication is added; `kept_back` counts such answers.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class Sandbox:
         self.answer_delay: Callable[[], float] | None = None
         self.communications: list[Received] = []
         self.requests = 0
+        self.kept_back = 0
         self.base_url = ""
         self._plans: deque[Fault] = deque()
         self._counters: dict[str, _Counter] = {}
@@ -186,7 +187,11 @@ class Sandbox:
         self._count(counter)
         received = self._add(request, studio, data)
         if self.answer_delay is not None:
-            await self._clock.sleep(self.answer_delay())
+            self.kept_back += 1
+            try:
+                await self._clock.sleep(self.answer_delay())
+            finally:
+                self.kept_back -= 1
         return _json(received)
 
     async def _read(self, request: web.Request) -> bytes:

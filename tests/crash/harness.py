@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
 
-from syncd.store import links, lists
+from syncd.store import health, links, lists
 from syncd.store.database import open_database
 from tests.crash.ledger import attempts_of, count_open, find_faults, last_attempt
 from tests.crash.report import Report
@@ -21,6 +21,9 @@ TICKETS = 8
 BACKLOG = 25
 SLOWEST_ANSWER_SECONDS = 0.05
 LONGEST_LIFE_SECONDS = 6.0
+AIMED = 0.5
+"""Of the kills, those that wait until a request is on the wire; the others fall at any moment."""
+
 OTHER_WORKER = "another syncd works on the database"
 COMMANDS = ("backfill", "backfill", "links", "resolve", "resolve", "retry", "poll", "pause", "status")
 
@@ -53,7 +56,6 @@ class Harness:
         self.database = open_database(stage.url)
         self.commands: list[Command] = []
         self.asked_about: set[int] = set()
-        self.paused = False
         self.number = 0
 
     async def seed(self) -> None:
@@ -77,7 +79,7 @@ class Harness:
         before = await self.database.read(last_attempt)
         worker = await self.stage.start()
         # A pause lasts for one life, so that not all of them are idle.
-        await self.command("pause" if self.paused else self.dice.choice(COMMANDS))
+        await self.command("pause" if await self.paused() else self.dice.choice(COMMANDS))
         if self.commands and self.dice.random() < 0.4:
             await asyncio.sleep(self.dice.random() * 1.5)
             self.commands[-1].kill()
@@ -109,16 +111,21 @@ class Harness:
             worker = await self.stage.start()
 
     async def work_for_a_while(self, worker) -> None:
-        """Let a few requests through, with new replies among them, and stop at no moment in particular."""
+        """Let a few requests through, with new replies among them; stop at any moment, or while one is unanswered."""
         for one in self.dice.choices(self.stage.watched, k=self.dice.randint(4, 14)):
             self.stage.helpdesk.customer_reply(
                 one.ticket.id, f"written {self.stage.sandbox.requests}.{self.dice.random()}"
             )
         enough = self.stage.sandbox.requests + self.dice.randint(1, 12)
         by = self.stage.clock.monotonic() + LONGEST_LIFE_SECONDS
+        aimed, anywhere = self.dice.random() < AIMED, self.dice.random() * 0.03
         while self.stage.sandbox.requests < enough and not worker.ended and self.stage.clock.monotonic() < by:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-        await asyncio.sleep(self.dice.random() * 0.03)
+        if aimed:
+            while not self.stage.sandbox.kept_back and not worker.ended and self.stage.clock.monotonic() < by:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        else:
+            await asyncio.sleep(anywhere)
 
     async def command(self, name: str) -> None:
         """Start a command beside the worker; what it is about is decided now."""
@@ -167,8 +174,12 @@ class Harness:
 
     async def _pause(self):
         """Pause the api in one life, and let it go on in a later one."""
-        self.paused = not self.paused
-        return ("apis", "pause", "berlin", "--reason", "crash") if self.paused else ("apis", "resume", "berlin")
+        paused = await self.paused()
+        return ("apis", "resume", "berlin") if paused else ("apis", "pause", "berlin", "--reason", "crash")
+
+    async def paused(self) -> bool:
+        """Return whether the api is paused: a command that was killed may have done it, or not."""
+        return (await self.database.read(lambda c: health.get_api(c, "berlin"))).paused_cause is not None
 
     async def _links(self):
         """Remove the one link that comes and goes, or add it again."""

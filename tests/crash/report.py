@@ -66,6 +66,6 @@ class Report:
         assert max(self.on_the_wire, default=0) <= self.in_flight, self.text()
         assert self.requests == self.delivered + self.in_doubt_arrived, self.text()
         assert self.attempts - self.unsent == self.requests + self.in_doubt_not_arrived, self.text()
-        # The kills hit what they were meant to hit.
-        assert sum(1 for number in self.on_the_wire if number) >= self.kills // 4, self.text()
-        assert sum(self.killed.values()) >= self.kills // 10, self.text()
+        # The kills hit what they were meant to hit; how often is up to the dice and the machine.
+        assert sum(1 for number in self.on_the_wire if number) >= self.kills // 8, self.text()
+        assert sum(self.killed.values()) >= self.kills // 15, self.text()

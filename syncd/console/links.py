@@ -7,18 +7,18 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from syncd.console import link_actions
 from syncd.console.context import CommandContext, parse_instant, perform
+from syncd.console.link_actions import get_link
 from syncd.console.link_page import advice, describe, from_words, link_values
 from syncd.console.links_import import ImportResult, import_links, read_import
 from syncd.console.output import Shown, counted, notice, print_json, say
 from syncd.console.worker import carry_out, failure_of, has_ended
 from syncd.model.communication import Thread
-from syncd.model.delivery import DeliveryState
 from syncd.model.errors import SyncdError, UsageError
 from syncd.model.link import THE_START, Link, LinkState, NewLink
 from syncd.model.ticket import TicketRef
-from syncd.store import link_changes, links, lists, standing
-from syncd.store.database import Connection
+from syncd.store import links, standing
 from syncd.store.requests import Request, RequestKind
 
 app = typer.Typer(help="Tie tickets to threads.", add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -77,7 +77,7 @@ def add_link(  # noqa: PLR0913, PLR0917 - each is an option of the command
             notice(f"{begin} has no time zone; it is taken as a time of {context.zone.key}")
         new = NewLink(wanted, system, ref, from_at)
         added = await context.database.write(lambda c: links.add(c, new, now))
-        link = await _get(context, added.link_id)
+        link = await get_link(context, added.link_id)
         say(f"link {link.id} {'added' if added.created else 'was there already'}: {describe(link)}")
         if link.state is LinkState.UNRESOLVED and wait:
             await _look_up(context, link)
@@ -102,7 +102,7 @@ async def _look_up(context: CommandContext, link: Link) -> None:
     except SyncdError as error:
         notice(f"the link stays, its ticket was not looked up: {error}")
         return
-    _say_state(await _get(context, link.id), request)
+    _say_state(await get_link(context, link.id), request)
 
 
 def _say_state(link: Link, request: Request) -> None:
@@ -184,7 +184,7 @@ def show_link(ctx: typer.Context, link_id: LinkId, json: Json = False) -> None:
     """Show one link with what is known of its ticket."""
 
     async def work(context: CommandContext) -> tuple[Link, ZoneInfo]:
-        return await _get(context, link_id), context.zone
+        return await get_link(context, link_id), context.zone
 
     link, zone = perform(ctx, work)
     if json:
@@ -207,39 +207,29 @@ def resume_link(
     """Follow a suspended link again."""
 
     async def work(context: CommandContext) -> None:
-        link = await _get(context, link_id)
-        if link.state is not LinkState.SUSPENDED:
-            raise UsageError(f"link {link_id} is {link.state}; only suspended links are resumed")
         if follow:
-            await _follow(context, link)
+            await _follow(context, await get_link(context, link_id))
             return
-        by = context.decision("resumed")
-
-        def resume(connection: Connection) -> LinkState | None:
-            state = link_changes.resume(connection, link_id, by.at)
-            standing.write_decision(connection, "resume", f"link {link_id}", by)
-            return state
-
-        state = await context.database.write(resume)
-        say(f"link {link_id} is {state}; its ticket is read by the next sweep")
-        if link.merged_into is not None:
+        resumed = await link_actions.resume_link(context, link_id, "resumed")
+        say(f"link {link_id} is {resumed.state}; its ticket is read by the next sweep")
+        if resumed.merged_into is not None:
             notice(
-                f"its ticket was merged into {link.merged_into}; to go on there: syncd links resume {link_id} --follow"
+                f"its ticket was merged into {resumed.merged_into}; to go on there: "
+                f"syncd links resume {link_id} --follow"
             )
 
     perform(ctx, work)
 
 
 async def _follow(context: CommandContext, link: Link) -> None:
-    if link.merged_into is None:
-        raise UsageError(f"link {link.id} is suspended for another reason than a merge: {link.reason}")
+    other = link_actions.merged_into(link)
     request = await carry_out(context, RequestKind.FOLLOW, link.system, {"link": link.id})
     failure = failure_of(request)
     if failure is not None:
         raise SyncdError(f"link {link.id} stays suspended: {failure}")
-    by = context.decision(f"followed the merge into {link.merged_into}")
+    by = context.decision(f"followed the merge into {other}")
     await context.database.write(lambda c: standing.write_decision(c, "follow", f"link {link.id}", by))
-    now = await _get(context, link.id)
+    now = await get_link(context, link.id)
     say(f"link {link.id} is {now.state} and follows ticket {now.ticket_name} from the merge on")
 
 
@@ -252,23 +242,13 @@ def remove_link(
     """End a link. What still waits to be sent for it is skipped."""
 
     async def work(context: CommandContext) -> None:
-        link = await _get(context, link_id)
+        link = await get_link(context, link_id)
         if link.state is LinkState.REMOVED:
             say(f"link {link_id} was removed before")
             return
-        pending = await context.database.read(
-            lambda c: lists.list_deliveries(c, state=DeliveryState.PENDING.value, system=link.system)
-        )
-        waiting = sum(1 for item in pending if item.link_id == link_id)
+        waiting = await link_actions.count_waiting(context, link_id)
         _confirm(f"Removing {describe(link)} skips {counted(waiting, 'waiting delivery')}.", yes=yes)
-        by = context.decision("removed")
-
-        def remove(connection: Connection) -> int:
-            skipped = link_changes.remove(connection, link_id, by.at)
-            standing.write_decision(connection, "remove", f"link {link_id}", by)
-            return skipped
-
-        skipped = await context.database.write(remove)
+        skipped = await link_actions.remove_link(context, link_id, "removed")
         say(f"link {link_id} is removed; {counted(skipped, 'delivery')} skipped")
 
     perform(ctx, work)
@@ -282,10 +262,3 @@ def _confirm(text: str, *, yes: bool) -> None:
     notice(text)
     if not typer.confirm("Remove it?", err=True):
         raise SyncdError("nothing was changed")
-
-
-async def _get(context: CommandContext, link_id: int) -> Link:
-    found = await context.database.read(lambda c: links.find(c, link_id))
-    if found is None:
-        raise UsageError(f"there is no link {link_id}; `syncd links list` shows them")
-    return found

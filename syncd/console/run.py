@@ -8,6 +8,7 @@ import typer
 from loguru import logger
 
 from syncd.console.context import Invocation, invocation_of
+from syncd.console.web.server import serving
 from syncd.service.daemon import Daemon
 from syncd.service.log import configure_log
 from syncd.service.notify import Notifier
@@ -32,6 +33,7 @@ def run(
         clock=invocation.clock,
         notifier=Notifier(invocation.environ, invocation.clock),
         reload_settings=lambda: load_with_log(invocation),
+        beside=serving,
     )
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         if once:

@@ -6,7 +6,7 @@ workers may start meanwhile; it is renewed as long as the command works.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -23,10 +23,14 @@ MARGIN_PER_LEASE = 1 / 6
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A system that this command owns: the database to store into, and whether it may go on."""
+    """A system that this command owns: the database to store into, and whether it may go on.
+
+    `is_lost`: it was away for longer than its lease, such as by Ctrl-Z, and another one has taken it since.
+    """
 
     database: Database
     leave: Leave
+    is_lost: Callable[[], bool] = lambda: False
 
 
 @asynccontextmanager
@@ -84,7 +88,8 @@ async def _leased(context: CommandContext, subject: Subject, lock: WorkerLock) -
     tenure = Tenure(lease, asked_at + seconds, seconds * MARGIN_PER_LEASE)
     renewing = asyncio.create_task(_renew(context, tenure, seconds), name=f"renew {subject}")
     try:
-        yield Seat(leases.FencedDatabase(context.database, lease), OwnersLeave(_always(), tenure, context.clock))
+        fenced = leases.FencedDatabase(context.database, lease)
+        yield Seat(fenced, OwnersLeave(_always(), tenure, context.clock), renewing.done)
     finally:
         renewing.cancel()
         await asyncio.gather(renewing, return_exceptions=True)

@@ -2,7 +2,8 @@
 
 `carry_out` leaves a request in the database and watches it. Where a worker runs, that one carries it out; where none
 does, the command takes its place (seat.py) and runs the system's lane itself, until the request has ended. A worker
-that goes away meanwhile is replaced by the command, so nothing waits for ever.
+that goes away meanwhile is replaced by the command, so nothing waits for ever; nor where the command has lost that
+place, having been stopped for long: it asks whoever has it now, and takes it again once that one is gone.
 """
 
 import asyncio
@@ -60,7 +61,7 @@ async def carry_out(
         StoreError: the database cannot be used.
     """
     context.get_system(system_name)
-    await _refuse_paused(context, system_name)
+    await refuse_paused(context, system_name)
     now = context.clock.now()
     request_id = await context.database.write(
         lambda connection: requests.ask(connection, kind, system_name, arguments, context.who, now)
@@ -70,7 +71,12 @@ async def carry_out(
     return await watch.until_ended(deadline)
 
 
-async def _refuse_paused(context: CommandContext, system_name: str) -> None:
+async def refuse_paused(context: CommandContext, system_name: str) -> None:
+    """Refuse to ask a system for something while a person has paused it.
+
+    Raises:
+        UsageError: with how to resume it.
+    """
     state = await context.database.read(lambda connection: health.get_system(connection, system_name))
     if state.paused_by == health.PERSON:
         raise UsageError(
@@ -99,6 +105,8 @@ class _Watch:
                 else:
                     async with _own_lane(self.context, self.system_name, seat) as lane:
                         request = await self._look_until(deadline, lane)
+                    if seat.is_lost() and not has_ended(request):
+                        notice(f"the lease of {self.system_name} ran out; whoever has it goes on, or this command does")
             if has_ended(request) or (deadline is not None and self.context.clock.monotonic() >= deadline):
                 return request
 
@@ -107,6 +115,8 @@ class _Watch:
         while True:
             request = await self._look()
             if has_ended(request) or (deadline is not None and clock.monotonic() >= deadline):
+                return request
+            if lane is not None and lane.seat.is_lost():
                 return request
             if lane is not None:
                 lane.go_on(clock.monotonic())
@@ -134,6 +144,7 @@ class _Watch:
 class _OwnLane:
     """The lane of one system, run by this command."""
 
+    seat: Seat
     task: "asyncio.Task[None]"
     trigger: Callable[[], None]
     every_seconds: float
@@ -161,7 +172,7 @@ async def _own_lane(context: CommandContext, system_name: str, seat: Seat) -> As
     part = make_system(system_name, context.get_system(system_name), seat.database, context.clock, seat.leave)
     task = asyncio.create_task(part.lane.run(), name=f"system {system_name}")
     try:
-        yield _OwnLane(task, part.lane.trigger, part.settings.poll_seconds)
+        yield _OwnLane(seat, task, part.lane.trigger, part.settings.poll_seconds)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

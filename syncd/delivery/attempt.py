@@ -22,7 +22,7 @@ from syncd.model.communication import thread_update
 from syncd.model.delivery import THREAD_RETRY, DeliveryState, Evidence, Outcome, Reached, retry_delay
 from syncd.model.errors import StoreError
 from syncd.model.lease import Tenure
-from syncd.model.policy import ApiPolicy
+from syncd.model.policy import ApiPolicy, Order
 from syncd.store import health, holding, late, leases, outbox, restored
 from syncd.store.database import Connection, Database
 from syncd.store.high_water import HighWater
@@ -52,7 +52,10 @@ class Gate(Protocol):
 
 @dataclass(slots=True)
 class Sender:
-    """What sending needs, for one api. `tenure`: this worker owns the api for a time, and others are there."""
+    """What sending needs, for one api. `tenure`: this worker owns the api for a time, and others are there.
+
+    `store_failed`: the last that was to be stored was not.
+    """
 
     policy: ApiPolicy
     api: OpenApi
@@ -64,6 +67,7 @@ class Sender:
     jitter: Callable[[], float]
     tenure: Tenure | None = None
     uncommitted: int = 0
+    store_failed: bool = False
     success_noted_at: datetime | None = None
 
 
@@ -141,6 +145,9 @@ class Attempt:
             sender.high_water.refuse_behind(restored.attempt_counter(connection), reached)
             if sender.tenure is not None and not leases.is_held(connection, sender.tenure.lease):
                 return None
+            # Asked once more: the ticket may have been read since, and something older of it be parked.
+            if sender.policy.order is Order.STRICT and holding.hold_back(connection, outgoing.thread_key):
+                return None
             return outbox.mark_sending(connection, outgoing, now, sender.worker, trial=self.trial)
 
         try:
@@ -148,8 +155,10 @@ class Attempt:
             if attempt_id is not None:
                 sender.high_water.note(attempt_id)
         except (StoreError, OSError) as error:
+            sender.store_failed = True
             logger.bind(api=sender.policy.name, delivery=outgoing.delivery_id).error("nothing is sent: {}", error)
             return None
+        sender.store_failed = False
         return attempt_id
 
     async def _unmark(self, outgoing: Outgoing) -> None:
@@ -195,6 +204,7 @@ class Attempt:
                 health.throttle_api(connection, self.sender.policy.name, until)
 
         await self._commit(record)
+        self.sender.store_failed = False
 
     def _still_owns(self, connection: Connection) -> bool:
         tenure = self.sender.tenure
@@ -225,6 +235,7 @@ class Attempt:
                     await sender.database.write(operation)
                 except Exception as error:  # noqa: BLE001 - a bug too must not leave a row `sending` that nobody owns
                     failures += 1
+                    sender.store_failed = True
                     sender.uncommitted += failures == 1
                     bound = logger.bind(api=sender.policy.name, failure=type(error).__name__)
                     told = str(error) if isinstance(error, StoreError) else "see the frames"

@@ -25,9 +25,8 @@ from syncd.model.pace import Pace
 from syncd.model.policy import Mode, Order
 from syncd.store import health as stored_health
 from syncd.store import holding
-from syncd.store.database import Connection, Operation
+from syncd.store.database import Operation
 from syncd.store.heads import Head, due_heads, find_next_due
-from syncd.store.threads import lock
 
 TICK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
@@ -62,6 +61,7 @@ class Dispatcher:
     _tried: set[int] = field(default_factory=set)
     _turns: Turns = field(default_factory=Turns)
     _is_first_step: bool = True
+    _look_failed: bool = False
 
     def __post_init__(self) -> None:
         """Begin with an empty bucket and a careful number of requests at once."""
@@ -82,6 +82,11 @@ class Dispatcher:
         return len(self._running)
 
     @property
+    def is_hindered(self) -> bool:
+        """Say whether nothing can be begun for want of a database that keeps it, or of leave."""
+        return self._look_failed or self.sender.store_failed or not self.allowed.is_set()
+
+    @property
     def stopping(self) -> bool:
         """Say whether nothing more may start."""
         return self._stopping
@@ -99,7 +104,9 @@ class Dispatcher:
         while not self._stopping:
             try:
                 wait_seconds = await self._step()
+                self._look_failed = False
             except StoreError as error:
+                self._look_failed = True
                 logger.bind(api=self.name).error("nothing is sent: {}", error)
                 wait_seconds = 5.0
             self.progressed_at = self.sender.clock.monotonic()
@@ -207,12 +214,14 @@ class Dispatcher:
 
     async def _attempt(self, attempt: Attempt, gate: "_Gate", head: Head) -> None:
         try:
+            # The mark asks too; asked here it costs no reading of the ticket, and no connection that may fail.
             if self.sender.policy.order is Order.STRICT and await self._held_back(head):
                 return
             verdict = await attempt.run(head.delivery_id)
             if verdict is not None:
                 await self._learn(verdict, head.thread_key, trial=attempt.trial)
         except StoreError as error:
+            self.sender.store_failed = True
             logger.bind(api=self.name, delivery=head.delivery_id).error("attempt not begun or not heeded: {}", error)
         except Exception as error:  # noqa: BLE001 - a bug in one attempt must not end the others
             logger.bind(api=self.name, delivery=head.delivery_id).opt(exception=error).error("attempt failed")
@@ -229,15 +238,7 @@ class Dispatcher:
             await self._write(lambda c: holding.postpone(c, head.delivery_id, head.thread_key, until))
 
     async def _held_back(self, head: Head) -> bool:
-        def look(connection: Connection) -> bool:
-            # Else a decision between the look and the write would leave a delivery that nobody finds.
-            lock(connection, head.thread_key)
-            if not holding.is_held_back(connection, head.thread_key):
-                return False
-            holding.withdraw_head(connection, head.thread_key)
-            return True
-
-        return await self.sender.database.write(look)
+        return await self.sender.database.write(lambda c: holding.hold_back(c, head.thread_key))
 
     async def _learn(self, verdict: Verdict, thread_key: int, *, trial: bool) -> None:
         now, monotonic = self.sender.clock.now(), self.sender.clock.monotonic()

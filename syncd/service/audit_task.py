@@ -9,12 +9,31 @@ from loguru import logger
 
 from syncd.model.errors import PauseSystem, RetryLater, StoreError
 from syncd.store import requests
+from syncd.store.database import Connection
 from syncd.store.requests import Request, RequestState
 from syncd.sync.audit_findings import Progress, Wanted
 from syncd.sync.audit_run import run_audit
 from syncd.sync.collect import System
 
 SAVE_EVERY_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class _Keeper:
+    """Keeps an audit's progress with its request: now and then, and with each repair."""
+
+    system: System
+    request_id: int
+    saved_at: float
+
+    async def save(self, done: Progress) -> None:
+        now = self.system.clock.monotonic()
+        if now - self.saved_at >= SAVE_EVERY_SECONDS:
+            self.saved_at = now
+            await self.system.database.write(lambda c: self.record(c, done))
+
+    def record(self, connection: Connection, done: Progress) -> None:
+        requests.report(connection, self.request_id, done.as_dict())
 
 
 @dataclass(slots=True)
@@ -46,23 +65,30 @@ class AuditTask:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _carry_out(self, request: Request) -> None:
-        system = self.system
-        saved_at = system.clock.monotonic()
+    async def _find_open(self, request_id: int) -> Request | None:
+        """Return a request as it is now: since a turn began, an earlier run of it may have gone on, or ended."""
+        with contextlib.suppress(StoreError):
+            found = await self.system.database.read(lambda c: requests.find(c, request_id))
+            if found is not None and found.state in {RequestState.WAITING, RequestState.RUNNING}:
+                return found
+        return None
 
-        async def save(done: Progress) -> None:
-            nonlocal saved_at
-            if system.clock.monotonic() - saved_at >= SAVE_EVERY_SECONDS:
-                saved_at = system.clock.monotonic()
-                await system.database.write(lambda c: requests.report(c, request.id, done.as_dict()))
-
+    async def _carry_out(self, asked: Request) -> None:
+        system, request = self.system, await self._find_open(asked.id)
+        if request is None:
+            return
+        keeper = _Keeper(system, request.id, system.clock.monotonic())
         done = Progress.from_dict(request.progress)
         bound = logger.bind(system=system.name, request=request.id)
         try:
             await system.database.write(lambda c: requests.report(c, request.id, done.as_dict()))
-            await run_audit(system, Wanted.from_arguments(request.arguments, request.who), done, save, self.is_busy)
+            await run_audit(system, Wanted.from_arguments(request.arguments, request.who), done, keeper, self.is_busy)
             await self._end_request(request, RequestState.DONE, done.as_dict())
-        except (RetryLater, PauseSystem, StoreError) as error:
+        except StoreError as error:
+            # Nothing is reported: a repair may have been kept all the same, and with it a report that is further on.
+            bound.warning("audit waits: {}", error)
+            return
+        except (RetryLater, PauseSystem) as error:
             bound.warning("audit waits: {}", error)
             with contextlib.suppress(StoreError):
                 await system.database.write(lambda c: requests.report(c, request.id, done.as_dict()))

@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -37,6 +38,10 @@ WATCH_SECONDS = 5.0
 QUIET_AFTER_JUMP = timedelta(days=1)
 
 
+Beside = Callable[["Daemon"], AbstractAsyncContextManager[None]]
+"""What runs beside a daemon from its start to its end, such as the status page."""
+
+
 @dataclass(slots=True)
 class Daemon:
     """Everything that runs. `start` it, then `stop` it; `serve` does both, with signals in between."""
@@ -45,6 +50,7 @@ class Daemon:
     clock: Clock
     notifier: Notifier
     reload_settings: Callable[[], Settings]
+    beside: Beside = lambda _: contextlib.nullcontext()
     database: Database = field(init=False)
     high_water: HighWater = field(init=False)
     parts: Parts = field(init=False)
@@ -110,9 +116,11 @@ class Daemon:
             if self.ownership is not None:
                 self.ownership.start()
             self._begin_schedule()
-            self.notifier.ready()
-            logger.bind(systems=len(self.parts.systems), apis=len(self.parts.apis)).info("syncd runs")
-            await self._until_stopped()
+            async with self.beside(self):
+                self.notifier.ready()
+                logger.bind(systems=len(self.parts.systems), apis=len(self.parts.apis)).info("syncd runs")
+                await self._until_stopped()
+                self.notifier.stopping()
         finally:
             self.notifier.stopping()
             await self.stop()
@@ -128,7 +136,9 @@ class Daemon:
         failed: list[str] | None = None
         try:
             await self.start()
-            work = asyncio.create_task(self._once())
+            self._watching = asyncio.create_task(self._keep_watch(self._watch_database), name="watch")
+            part = self.parts if self.ownership is None else self.ownership
+            work = asyncio.create_task(part.once())
             stop = asyncio.create_task(self._stop.wait())
             await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
@@ -138,13 +148,7 @@ class Daemon:
             await asyncio.gather(work, stop, return_exceptions=True)
         finally:
             await self.stop()
-        return failed == [] and self._may_send
-
-    async def _once(self) -> list[str]:
-        if self.ownership is not None:
-            await self.ownership.take_all()
-            self.ownership.start()
-        return await self.parts.once()
+        return failed == [] and self._may_send and self.parts.broken is None
 
     def end(self) -> None:
         """Let `serve` or `once` stop, as SIGTERM does."""
@@ -174,13 +178,13 @@ class Daemon:
         every("requests", 1.0, self._look_for_requests)
         every("tidy", 3600.0, self._tidy)
         self._schedule.start()
-        self._watching = asyncio.create_task(self._keep_watch(), name="watch")
+        self._watching = asyncio.create_task(self._keep_watch(self._watch), name="watch")
 
-    async def _keep_watch(self) -> None:
+    async def _keep_watch(self, watch: Callable[[], Awaitable[None]]) -> None:
         """Watch by the monotonic clock: the schedule itself stands still when the wall clock is set back."""
         while True:
             try:
-                await self._watch()
+                await watch()
             except Exception as error:  # noqa: BLE001 - a bug here must not end what guards the others
                 logger.opt(exception=error).error("the watch failed")
             await self.clock.sleep(WATCH_SECONDS)
@@ -203,14 +207,18 @@ class Daemon:
             logger.bind(seconds=round(jump.total_seconds())).warning("the wall clock jumped; due times are shifted")
             with contextlib.suppress(StoreError):
                 await self.database.write(lambda c: due.shift_due(c, jump, self.parts.owned()))
-        await self._look_whether_it_went_back()
-        self._heed_the_database()
+        await self._watch_database()
         stuck = self.parts.stuck()
         if stuck:
             logger.bind(lanes=stuck).error("lanes make no progress; the watchdog is not fed")
         else:
             self.notifier.feed_watchdog()
         self.notifier.status(self.parts.status_line())
+
+    async def _watch_database(self) -> None:
+        """Look whether the database is still the one that was sent from."""
+        await self._look_whether_it_went_back()
+        self._heed_the_database()
 
     async def _look_whether_it_went_back(self) -> None:
         """Look also while nothing is sent: what is written meanwhile would hide it."""
@@ -226,7 +234,7 @@ class Daemon:
             logger.critical("another database was put in the place of the one in use; syncd ends as if it were killed")
             # Closed in order, SQLite would take away the log of the file that is there now. The exit loses nothing.
             os._exit(1)
-        if self.high_water.went_back:
+        if self.high_water.went_back and self.parts.broken is None:
             logger.critical("the database has gone back behind what was sent; syncd ends, and looks at it anew")
             self.parts.broken = "database"
             self.end()
@@ -259,6 +267,8 @@ class Daemon:
     async def _refuse_vanished(self, new: Settings) -> None:
         if new.database != self.settings.database:
             raise SyncdError("[database] changed; that takes a restart (systemctl restart syncd)")
+        if new.console.listen != self.settings.console.listen:
+            raise SyncdError("[console] listen changed; that takes a restart (systemctl restart syncd)")
         missing = await find_missing(self.database, new)
         if missing:
             raise SyncdError("; ".join(missing))
@@ -281,6 +291,8 @@ class Daemon:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+        if self._may_send:
+            await self._watch_database()  # into another one no outcome is stored, and that is closed by nobody
         # What is on the wire may take as long as its api's timeout says.
         drain_seconds = DRAIN_SECONDS + max((api.timeout_seconds for api in self.settings.api.values()), default=0.0)
         self.notifier.extend_timeout(drain_seconds + DRAIN_SECONDS)
@@ -289,6 +301,7 @@ class Daemon:
                 await self._end_parts()
         except TimeoutError:
             logger.error("requests on the wire did not end in time; they will be in doubt")
+        self._heed_the_database()
         with contextlib.suppress(OSError):
             self.high_water.close()
         with contextlib.suppress(StoreError, TimeoutError):

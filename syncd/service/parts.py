@@ -19,6 +19,8 @@ from syncd.sync.collect import System
 
 LANE_LIMIT_SECONDS = 120.0
 LOOK_SECONDS = 0.05
+PATIENCE_SECONDS = 30.0
+"""For so long one pass waits where nothing can be stored, or a lease cannot be relied on; then it ends."""
 
 
 @dataclass(slots=True)
@@ -120,16 +122,28 @@ class Parts:
             part.lane.trigger()
 
     async def once(self) -> list[str]:
-        """Make one turn of every lane, then deliver until nothing may start; return the systems that failed."""
+        """Make one turn of every lane, then deliver until nothing may start; return which systems and apis failed."""
         lanes = {name: part.lane for name, part in self.systems.items()}
         went_well = await asyncio.gather(*(lane.once() for lane in lanes.values()))
         for name in self.apis:
             self._run_api(name)
-        while not all(part.dispatcher.idle for part in self.apis.values()):
+        stopped = await self._until_idle()
+        return [name for name, well in zip(lanes, went_well, strict=True) if not well] + stopped
+
+    async def _until_idle(self) -> list[str]:
+        """Wait until nothing may start at any api; return those that could not send for want of a database."""
+        free_at = self.clock.monotonic()
+        while busy := [name for name, part in self.apis.items() if not part.dispatcher.idle]:
+            now = self.clock.monotonic()
+            if not any(self.apis[name].dispatcher.is_hindered for name in busy):
+                free_at = now
             if self.database.replaced or self.high_water.went_back:
-                return [*lanes]  # nothing can leave any more; only a new start can tell what that database knows
+                return busy  # nothing can leave any more; only a new start can tell what that database knows
+            if now - free_at > PATIENCE_SECONDS:
+                logger.bind(apis=busy).error("one pass ends early: nothing can be stored; the rest is left to the next")
+                return busy
             await self.clock.sleep(LOOK_SECONDS)
-        return [name for name, well in zip(lanes, went_well, strict=True) if not well]
+        return [name for name, part in self.apis.items() if part.dispatcher.is_hindered]
 
     def _run_system(self, name: str) -> None:
         self._keep(f"system {name}", asyncio.create_task(self.systems[name].lane.run()))

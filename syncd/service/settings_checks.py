@@ -60,11 +60,15 @@ def check_database_url(url: SecretStr) -> SecretStr:
 
 
 def check_listen(listen: str) -> str:
-    """Return `host:port` (an IPv6 address in brackets)."""
+    """Return `host:port` (an IPv6 address in brackets), or `unix:/path` of a socket."""
+    if listen.startswith("unix:"):
+        if not listen.startswith("unix:/") or not re.fullmatch(r"[!-~]{1,100}", listen.removeprefix("unix:")):
+            raise ValueError("must name a socket by its whole path, such as unix:/run/syncd/console.sock")
+        return listen
     host, _, port = listen.rpartition(":")
     plain = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not host or (":" in host and plain == host) or not re.fullmatch(r"[0-9a-zA-Z.:-]+", plain):
-        raise ValueError("must be host:port, such as 127.0.0.1:8765 or [::1]:8765")
+        raise ValueError("must be host:port, such as 127.0.0.1:8765 or [::1]:8765, or unix:/path of a socket")
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > HIGHEST_PORT:
         raise ValueError(f"must end with a port from 0 to {HIGHEST_PORT}, such as 127.0.0.1:8765")
     return listen

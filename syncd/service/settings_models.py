@@ -51,6 +51,8 @@ CONTRACT_REQUESTS_PER_MINUTE = 1000
 
 NAME = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
 LONGEST_NAME = 64
+SHORTEST_TOKEN = 16
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 PRINTABLE = re.compile(r"[!-~]+")
 
 
@@ -66,6 +68,14 @@ def _check_key(key: SecretStr) -> SecretStr:
     if not PRINTABLE.fullmatch(key.get_secret_value()):
         raise ValueError("cannot be a key: it is empty, or has blanks, line breaks or letters outside ASCII in it")
     return key
+
+
+def _check_token(token: SecretStr) -> SecretStr:
+    if len(_check_key(token).get_secret_value()) < SHORTEST_TOKEN:
+        raise ValueError(
+            f"is too short to keep anybody out: {SHORTEST_TOKEN} characters or more (openssl rand -hex 32)"
+        )
+    return token
 
 
 def _upper(word: Any) -> Any:
@@ -132,17 +142,30 @@ class DatabaseSettings(_Table):
 
 
 class ConsoleSettings(_Table):
-    """[console]: where the status page listens; nothing listens without it."""
+    """[console]: where the status page and the control API listen, and who may do what there."""
 
     listen: Annotated[str, AfterValidator(check_listen)] | None = None
+    token: Annotated[SecretStr, AfterValidator(_check_token)] | None = None
+    hosts: tuple[LinkHost, ...] = ()
+
+    @property
+    def socket(self) -> str | None:
+        """Return the path of the Unix socket to listen on, or None."""
+        is_socket = self.listen is not None and self.listen.startswith("unix:")
+        return self.listen.removeprefix("unix:") if is_socket and self.listen else None
 
     @property
     def address(self) -> tuple[str, int] | None:
         """Return host and port to listen on, or None."""
-        if self.listen is None:
+        if self.listen is None or self.socket is not None:
             return None
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def is_local(self) -> bool:
+        """Say whether nobody outside of this machine can reach it, as far as it knows."""
+        return self.socket is not None or (self.address is not None and self.address[0] in LOOPBACK)
 
 
 class RetentionSettings(_Table):
@@ -207,6 +230,7 @@ class SystemSettings(_Table):
     flood_older_hours: Annotated[float, Field(ge=0)] = 1
     channels: Mapping[str, Channel] = Field(default_factory=dict)
     statuses: Mapping[str, ThreadStatus] = Field(default_factory=dict)
+    webhook_secret: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
     options: SkipValidation[SerializeAsAny[AdapterConfig]]
 
     @field_validator("options", mode="plain")
@@ -276,8 +300,11 @@ class Settings(BaseSettings):
         for table, empty in (("api", not self.api), ("systems", not self.systems)):
             if empty:
                 found.append(Problem(table, f"no [{table}.NAME] is configured, so there is nothing to do"))
-        if self.console.address and self.console.address[0] not in {"127.0.0.1", "::1", "localhost"}:
-            found.append(Problem("console.listen", "listens beyond this machine; put a proxy with a login before it"))
+        if self.console.listen and not self.console.is_local:
+            advice = (
+                "put a proxy with TLS before it" if self.console.token else "set console.token: nothing is shown else"
+            )
+            found.append(Problem("console.listen", f"listens beyond this machine, without TLS; {advice}"))
         return found
 
     def _odd_zones(self) -> list[Problem]:

@@ -16,7 +16,7 @@ from syncd.service.settings_places import Findings, Outline, Place, Tree, leaves
 
 DIRECTORY_ID = "credentials"
 LARGEST_SECRET_BYTES = 64 * 1024
-OURS = ("api", "systems", "database")
+OURS = ("api", "systems", "database", "console")
 
 
 class UnreadableSecret(Exception):
@@ -70,8 +70,10 @@ def _is_wanted(place: Place, outline: Outline, configured: Tree) -> bool:
 
 
 def _wanted_places(outline: Outline, configured: Tree) -> list[Place]:
-    places: list[Place] = [("database", "url"), *(("api", name, "api_key") for name in table_at(configured, "api"))]
+    places: list[Place] = [("database", "url"), ("console", "token")]
+    places += [("api", name, "api_key") for name in table_at(configured, "api")]
     for name in table_at(configured, "systems"):
+        places.append(("systems", name, "webhook_secret"))
         options: Place = ("systems", name, "options")
         places += [(*options, key) for key in outline.keys_at(options) if outline.is_secret((*options, key))]
     return places

@@ -15,7 +15,7 @@ from syncd.sources.address import bare_path, host_in, parse_base_address
 from syncd.sources.authentication import signature_for
 from syncd.sources.budget import Budget
 from syncd.sources.excerpt import error_excerpt
-from syncd.sources.passes import PassRequest, secret_text
+from syncd.sources.passes import PassRequest, is_asked_too_often, secret_text
 from syncd.sources.request import Params, Request, request_for
 from syncd.sources.retry import LONGEST_WAIT_SECONDS, RETRIED_STATUSES, RETRY_WAITS_SECONDS, asked_wait_seconds
 
@@ -129,7 +129,10 @@ class VendorHttp:
         try:
             return await self._read(request)
         except Refused as refused:
-            status = refused.status
+            status, said = refused.status, str(refused)
+        if status >= 500 or is_asked_too_often(said):
+            # Whoever stands before it cannot reach it (Cloudflare's 52x), or it has had enough: no word on credentials.
+            raise RetryLater(f"{address.host} gives no access token or session now (status {status} from {path})")
         raise PauseSystem(
             f"{address.host} gave no access token or session (status {status} from {path}); "
             "mend the credentials or the address in the options of the system, then resume it"
@@ -151,7 +154,7 @@ class VendorHttp:
                 asked = self._heed(response, request)
             wait = next(waits, None)
             if wait is None or (asked or 0) > LONGEST_WAIT_SECONDS:
-                raise RetryLater(f"{self._address.host} cannot answer {request.path} now: {complaint}", asked)
+                raise RetryLater(f"{request.host} cannot answer {request.path} now: {complaint}", asked)
             await self._clock.sleep(wait if asked is None else asked)
 
     def _heed(self, response: Response, request: Request) -> float | None:
@@ -163,7 +166,7 @@ class VendorHttp:
 
     def _judged(self, response: Response, request: Request) -> Response:
         """Return an answer that may be returned; raise the name of any other."""
-        status, host = response.status, self._address.host
+        status, host = response.status, request.host
         refused = request.signed and self._signature.is_refused(response)
         if status in request.expect or (200 <= status < 300 and not refused):
             return response
@@ -230,7 +233,7 @@ class VendorHttp:
             ) as response:
                 return await self._read_body(response, request)
         except aiohttp.ClientConnectorCertificateError as error:
-            failure = self._certificate_refused(error)
+            failure = _certificate_refused(error, request.host)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             failure = _ConnectionFailed(_reason(error))
         raise failure
@@ -243,13 +246,6 @@ class VendorHttp:
                 response.close()
                 raise UnexpectedAnswer(f"{request.path} answered more than {self._largest_body_bytes} bytes")
         return Response(response.status, response.headers.copy(), bytes(body), request.path)
-
-    def _certificate_refused(self, error: aiohttp.ClientConnectorCertificateError) -> PauseSystem:
-        why = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
-        return PauseSystem(
-            f"the certificate of {self._address.host} is not accepted ({why}); check base_url, the machine's "
-            "certificate authorities and its date"
-        )
 
     def _opened_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -271,6 +267,14 @@ class VendorHttp:
                 trust_env=False,
             )
         return self._session
+
+
+def _certificate_refused(error: aiohttp.ClientConnectorCertificateError, host: str) -> PauseSystem:
+    why = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
+    return PauseSystem(
+        f"the certificate of {host} is not accepted ({why}); check base_url, the machine's certificate authorities "
+        "and its date"
+    )
 
 
 def _reason(error: Exception) -> str:

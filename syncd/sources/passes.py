@@ -198,13 +198,18 @@ def secret_text(secret: SecretStr, name: str) -> str:
     return text
 
 
+def is_asked_too_often(said: str) -> bool:
+    """Tell whether a refusal says that too many passes were asked for, which ends by itself."""
+    return _BUSY in said.lower()
+
+
 def _fits_a_header(text: str) -> bool:
     return all(char.isprintable() for char in text)
 
 
 def _refuse_error_inside(value: Any, answer: Response, secrets: tuple[str, ...]) -> None:
     if isinstance(value, dict) and isinstance(value.get("error"), str):
-        if _BUSY in str(value.get("error_description", "")).lower():
+        if is_asked_too_often(str(value.get("error_description", ""))):
             raise RetryLater(f"{answer.path} was asked for too many access tokens; it is asked again later")
         raise _refused(answer, value, secrets)
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 
@@ -24,6 +24,11 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     expect: frozenset[int] = frozenset()
     signed: bool = True
+
+    @property
+    def host(self) -> str:
+        """Return the host that it goes to: tokens may be given out by another one than everything else."""
+        return urlsplit(self.url).hostname or ""
 
     def with_json(self, value: Any) -> "Request":
         """Return the request with a JSON body."""

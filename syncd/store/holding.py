@@ -18,9 +18,14 @@ def is_held_back(connection: Connection, thread_key: int) -> bool:
     return any(row.state != DeliveryState.SENDING.value for row in connection.execute(rows))
 
 
-def withdraw_head(connection: Connection, thread_key: int) -> None:
-    """Take a thread out of the queue until something settles it again."""
+def hold_back(connection: Connection, thread_key: int) -> bool:
+    """Take a thread out of the queue, until something settles it again, if it is held back; return whether it is."""
+    # Else a decision between the look and the write would leave a delivery that nobody finds.
+    lock(connection, thread_key)
+    if not is_held_back(connection, thread_key):
+        return False
     connection.execute(update(thread).where(thread.c.id == thread_key).values(NO_HEAD))
+    return True
 
 
 def postpone(connection: Connection, delivery_id: int, thread_key: int, until: datetime) -> None:

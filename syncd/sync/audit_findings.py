@@ -1,7 +1,8 @@
 """What an audit is asked for, how far it is, and what it found: values that a request of the database can hold."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from copy import copy
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -55,14 +56,25 @@ class Progress:
     findings: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return asdict(self)
+        """Return it as JSON can hold it, as it is now whatever is counted later."""
+        return {name: copy(getattr(self, name)) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Progress":
         """Read it back; what another version has left counts for nothing."""
         known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
         return cls(**known) if len(known) == len(cls.__dataclass_fields__) else cls()
+
+    def copy(self) -> "Progress":
+        """Return one that counts on by itself."""
+        return Progress(**self.as_dict())
+
+    def pass_by(self, ticket_id: str) -> None:
+        """Be done with a ticket: the next one in order, or one that is read again."""
+        if ticket_id in self.again:
+            self.again.remove(ticket_id)
+        else:
+            self.after = ticket_id
 
     def count(self, told: Iterable[Account]) -> None:
         """Add accounts."""

@@ -189,6 +189,12 @@ def syncd_on_both(tmp_path: Path, database_url: str, capsys: pytest.CaptureFixtu
     return _configured(tmp_path, database_url, capsys)
 
 
+@pytest.fixture
+def syncd_on_postgresql(tmp_path: Path, postgresql_url: str, capsys: pytest.CaptureFixture[str]) -> Syncd:
+    """Return the program on an empty PostgreSQL."""
+    return _configured(tmp_path, postgresql_url, capsys)
+
+
 def _configured(directory: Path, url: str, capsys: pytest.CaptureFixture[str]) -> Syncd:
     made = Syncd(directory, url, capsys, systems={"desk": "http://127.0.0.1:1", "other": "http://127.0.0.1:1"})
     made.configure()

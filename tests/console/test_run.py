@@ -3,7 +3,10 @@
 import asyncio
 import logging
 import os
+import shutil
 import signal
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -12,7 +15,7 @@ from syncd.console.run import load_with_log
 from syncd.model.clock import SystemClock
 from syncd.service.daemon import Daemon
 from syncd.service.notify import Notifier
-from syncd.store import health
+from syncd.store import health, lists
 from syncd.testing.sandbox_faults import Break, refusal
 
 
@@ -102,6 +105,26 @@ async def test_sigterm_ends_one_pass_early(ends, new_daemon):
     os.kill(os.getpid(), signal.SIGTERM)
     async with asyncio.timeout(30):
         assert not await running
+
+
+async def test_once_on_a_database_that_goes_back_meanwhile(syncd, ends, new_daemon, capsys):
+    """A backup that is written into the file in use is said and makes it a failure, though nothing is to send there."""
+    await asyncio.to_thread(syncd.stored, lists.count_all)
+    live, older = syncd.directory / "syncd.db", syncd.directory / "older.db"
+    shutil.copy(live, older)
+    ticket = ends.ticket()
+    await ends.link(ticket)
+    ends.helpdesk.customer_reply(ticket.id, "new")
+    ends.sandbox.answer_delay = lambda: 0.3
+    running = asyncio.create_task(new_daemon().once())
+    while not ends.sandbox.requests:  # noqa: ASYNC110 - the sandbox has no event for it
+        await asyncio.sleep(0.01)
+    with closing(sqlite3.connect(older)) as old, closing(sqlite3.connect(live)) as new:
+        old.backup(new)
+    async with asyncio.timeout(30):
+        assert not await running
+    assert "the database has gone back behind what was sent" in capsys.readouterr().err
+    assert ends.sandbox.requests == 1
 
 
 async def test_a_bug_that_ends_a_lane_stops_the_service(ends, new_daemon):

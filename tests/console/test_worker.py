@@ -7,13 +7,14 @@ import signal
 import sys
 
 import pytest
+from sqlalchemy import text
 
 from syncd.console.context import Invocation, opened
 from syncd.console.worker import carry_out, failure_of, has_ended
 from syncd.model.clock import SystemClock
 from syncd.model.errors import UsageError
 from syncd.model.link import LinkState
-from syncd.store import health, links, lists, requests
+from syncd.store import health, leases, links, lists, requests
 from syncd.store.lock import find_lock
 from syncd.store.requests import RequestKind, RequestState
 from syncd.testing.helpdesk import Helpdesk
@@ -182,3 +183,26 @@ async def test_a_merge_into_a_ticket_that_is_gone_is_not_followed(syncd_on_both,
     ran = await syncd.call("links", "resume", 1, "--follow")
     assert (ran.code, f"link 1 stays suspended: ticket {new.id} is gone" in ran.err) == (1, True)
     assert (await syncd.call("links", "show", 1, "--json")).json["state"] == "suspended"
+
+
+@pytest.mark.postgresql
+async def test_a_command_that_lost_its_lease_takes_it_again_once_nobody_has_it(syncd_on_postgresql):
+    """Stopped for longer than its lease, as by Ctrl-Z, it says so and does not wait for a worker that never comes."""
+    syncd = syncd_on_postgresql
+    async with Helpdesk(SystemClock()) as helpdesk:
+        syncd.systems["desk"] = helpdesk.base_url
+        syncd.configure()
+        syncd.config.write_text(syncd.config.read_text().replace("[database]", "[database]\nlease_seconds = 1"))
+        helpdesk.faults.hang()
+        command = asyncio.create_task(syncd.call("poll", "--system", "desk"))
+        while not helpdesk.requests:  # noqa: ASYNC110 - the helpdesk has no event for it, and this one runs beside it
+            await asyncio.sleep(0.01)
+        # Another command had it meanwhile, and was killed.
+        lost = "UPDATE lease SET owner = 'another', epoch = epoch + 1, until_at = clock_timestamp()"
+        await stored(syncd, lambda c: c.execute(text(lost)))
+        async with asyncio.timeout(30):
+            ran = await command
+    assert (ran.code, ran.out) == (0, "desk: nothing new\n")
+    assert "the lease of desk ran out" in ran.err
+    (claim,) = (await stored(syncd, leases.muster)).claims
+    assert (claim.owner, claim.epoch) == (None, 3)

@@ -107,3 +107,24 @@ async def test_a_lost_database_is_not_begun_anew_by_itself(stage):
     for name in ("syncd.db-wal", "syncd.db-shm"):
         (stage.folder / name).unlink(missing_ok=True)
     await nothing_leaves(stage)
+
+
+async def test_another_file_put_in_its_place_during_one_pass(stage, until_true):
+    """`--once` ends with 1, says why, sends nothing from it, and leaves alone what is being written into that one."""
+    await write_tickets(stage, count=2, replies=1)
+    copy(stage.file, stage.folder / "backup.db")
+    stage.sandbox.answer_delay = lambda: 1.0
+    once = await stage.start("--once")
+    await until_true(lambda: stage.sandbox.requests == 2, "requests are on the wire")
+    (stage.folder / "backup.db").rename(stage.file)
+    for name in ("syncd.db-wal", "syncd.db-shm"):
+        (stage.folder / name).unlink()
+    with closing(sqlite3.connect(stage.file)) as beside:
+        beside.execute("PRAGMA journal_mode=WAL")
+        beside.execute("INSERT INTO meta (name, value) VALUES ('written', 'beside')")
+        beside.commit()
+        assert await once.process.wait() == 1
+        with closing(sqlite3.connect(stage.file)) as another:
+            assert another.execute("SELECT value FROM meta WHERE name = 'written'").fetchall() == [("beside",)]
+    assert "another database was put in the place" in once.log.read_text()
+    assert stage.sandbox.requests == 2

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
+from sqlalchemy import text, update
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from syncd.model.clock import SystemClock
 from syncd.model.communication import Thread
-from syncd.model.lease import Kind, Subject
+from syncd.model.lease import Kind, Lease, Subject
 from syncd.model.link import NewLink
 from syncd.model.ticket import TicketRef
 from syncd.service.ownership import Ownership
@@ -21,21 +22,33 @@ from syncd.store import leases, links, lists, restored
 from syncd.store.database import Database, open_database
 from syncd.store.high_water import HighWater
 from syncd.store.schema import database_id, ensure_schema
+from syncd.store.standing import Decision
+from syncd.store.tables import lease
 from syncd.testing.helpdesk import DeskTicket, Helpdesk
 from syncd.testing.sandbox import Sandbox
+from tests.store.raw import until_one_waits
 
 pytestmark = pytest.mark.postgresql
 
 LEASE_SECONDS = 2.0
+LONG = 60.0
 APIS = ("berlin", "hamburg", "munich")
 SYSTEMS = ("desk", "mail")
 
 
 class SkewedClock(SystemClock):
-    """The machine's clock with another wall clock, as of a machine whose time is wrong."""
+    """The machine's clock with another wall clock, as of a machine whose time is wrong.
+
+    `passed` are seconds that have passed for its owner alone, as if it had waited for them.
+    """
 
     def __init__(self, off: timedelta) -> None:
         self.off = off
+        self.passed = 0.0
+
+    def monotonic(self) -> float:
+        """Return the monotonic clock of that machine."""
+        return super().monotonic() + self.passed
 
     def now(self) -> datetime:
         """Return the wall clock of that machine."""
@@ -45,25 +58,41 @@ class SkewedClock(SystemClock):
 class Machine:
     """One worker: its parts and what it owns, on a connection of its own to the database."""
 
-    def __init__(self, settings: Settings, url: str, folder: Path, off: timedelta = timedelta()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        url: str,
+        folder: Path,
+        off: timedelta = timedelta(),
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
         self.clock = SkewedClock(off)
         self.database = open_database(url, idle_seconds=LEASE_SECONDS / 3)
         self.high_water = HighWater(folder / "mark")
         self.parts = Parts(settings, self.database, self.clock, self.high_water, lambda: None, only_worker=False)
         own = open_database(url, command_seconds=1, idle_seconds=1)
-        self.ownership = Ownership(LEASE_SECONDS, own, self.parts, self.clock, self.high_water)
+        self.ownership = Ownership(lease_seconds, own, self.parts, self.clock, self.high_water)
         self.is_silent = False
 
-    async def begin(self) -> None:
-        """Enter, as a daemon does at its start."""
+    async def enter(self) -> None:
+        """Be there, and take nothing yet."""
         name = await self.database.read(database_id)
         self.high_water.path.parent.mkdir()
         self.high_water.open(name, await self.database.read(restored.attempt_counter))
+        await self.ownership.enter()
+
+    async def begin(self) -> None:
+        """Enter and work, as a daemon does at its start."""
         self.parts.may_poll.set()
         self.parts.may_send.set()
         self.parts.run()
-        await self.ownership.enter()
+        await self.enter()
         self.ownership.start()
+
+    async def turn_after(self, turns: int) -> None:
+        """Take one turn so many turns after the last one: those between them were missed."""
+        self.clock.passed += turns * self.ownership.every
+        await self.ownership.turn()
 
     @property
     def name(self) -> str:
@@ -123,6 +152,22 @@ class Crew:
         await made.begin()
         return made
 
+    async def machine_by_hand(self) -> Machine:
+        """Return one more machine, which works on nothing and takes no turn by itself; its leases are long."""
+        made = Machine(self.settings(), self.url, self.folder / "by hand", lease_seconds=LONG)
+        self.machines.append(made)
+        await made.enter()
+        return made
+
+    async def machine_beside_the_dead(self) -> Machine:
+        """Return a machine by hand that has the systems, while every api is another's that does not renew any more."""
+        for api in APIS:
+            await self.database.write(lambda c, api=api: leases.take(c, Subject(Kind.API, api), "dead", LONG))
+        made = await self.machine_by_hand()
+        await made.turn_after(0)
+        assert made.owns == {f"system:{name}" for name in SYSTEMS}
+        return made
+
     async def link(self, system: str = "desk", api: str = "berlin") -> DeskTicket:
         """Return a ticket that is linked from now on."""
         ticket = self.helpdesk.create_ticket("Locker", "first", at=self.clock.now() - timedelta(hours=1))
@@ -159,6 +204,16 @@ class Crew:
         """Return how often each lease was taken."""
         muster = await self.database.read(leases.muster)
         return {str(claim.subject): claim.epoch for claim in muster.claims}
+
+    async def owned(self) -> set[str]:
+        """Return what somebody has, by the database."""
+        muster = await self.database.read(leases.muster)
+        return {str(claim.subject) for claim in muster.claims if claim.owner is not None}
+
+    async def die_owning(self, api: str) -> None:
+        """Let the lease of an api run out whose owner is dead."""
+        over = update(lease).where(lease.c.subject == f"api:{api}").values(until_at=text("clock_timestamp()"))
+        await self.database.write(lambda c: c.execute(over))
 
     async def senders(self) -> list[str]:
         """Return the workers that opened attempts, in order."""
@@ -341,3 +396,116 @@ async def test_a_reload_changes_what_is_owned_here_and_begins_nothing_of_others(
     assert first.owns == before
     assert {part.dispatcher.sender.policy.requests_per_minute for part in first.parts.apis.values()} == {77}
     assert all(part.dispatcher.sender.tenure is not None for part in first.parts.apis.values())
+
+
+async def test_a_worker_that_closes_takes_nothing_any_more(crew) -> None:
+    """While it waits for what is on the wire, what it has given back stays free, though nobody else would take it."""
+    only = await crew.machine()
+    await crew.until_shared(only)
+    ticket = await crew.link()
+    crew.sandbox.answer_delay = lambda: LEASE_SECONDS / 3
+    crew.helpdesk.customer_reply(ticket.id, "on the wire")
+    await crew.until_state("sending")
+    await crew.until(lambda: crew.sandbox.requests == 1, "it is on the wire")
+    before = await crew.epochs()
+    crew.machines.remove(only)
+    closing = asyncio.create_task(only.end())
+    async with asyncio.timeout(30):
+        while not await crew.owned() <= {"api:berlin"}:  # noqa: ASYNC110 - the closing brings it about
+            await asyncio.sleep(0.01)
+    assert not await only.ownership.take(Subject(Kind.API, "hamburg"))
+    await closing
+    assert (await crew.owned(), await crew.epochs()) == (set(), before)
+    assert (await crew.database.read(lists.count_all)).deliveries == {"delivered": 1}
+
+
+async def test_a_lease_that_comes_when_a_worker_closes_already_is_given_back(crew, postgresql_url: str) -> None:
+    """It had asked for it before, and had to wait for the answer: it begins nothing with it, and others may have it."""
+    only = await crew.machine_by_hand()
+    hamburg = Subject(Kind.API, "hamburg")
+    engine = create_async_engine(postgresql_url.replace("postgresql://", "postgresql+asyncpg://"))
+    async with engine.connect() as slow:
+        row = {"subject": str(hamburg), "owner": None, "epoch": 0, "until_at": crew.clock.now()}
+        await slow.execute(lease.insert().values(row))
+        taking = asyncio.create_task(only.ownership.take(hamburg))
+        await until_one_waits(postgresql_url)
+        crew.machines.remove(only)
+        closing = asyncio.create_task(only.end())
+        await crew.until(lambda: only.ownership._closing, "it closes")
+        await slow.rollback()
+        assert (await taking, only.owns) == (False, set())
+    await closing
+    await engine.dispose()
+    assert (await crew.epochs(), await crew.owned()) == ({"api:hamburg": 1}, set())
+
+
+async def test_who_was_out_of_touch_leaves_for_a_lease_what_ran_out(crew) -> None:
+    """Who has just come, or missed three renewals in a row, cannot know who is dead; one or two do not matter."""
+    only = await crew.machine_beside_the_dead()
+    await crew.die_owning("berlin")
+    await until_taken_by(only, "berlin", turns=10)
+    await only.turn_after(2)
+    await crew.die_owning("hamburg")
+    await only.turn_after(3)
+    assert "api:hamburg" in only.owns
+    await crew.die_owning("munich")
+    await only.turn_after(4)
+    assert "api:munich" not in only.owns
+    await until_taken_by(only, "munich", turns=10)
+
+
+async def until_taken_by(machine: Machine, api: str, turns: int) -> None:
+    """Take turns, and see that what ran out is taken in the last of so many, no sooner."""
+    for _ in range(turns - 1):
+        await machine.turn_after(1)
+        assert f"api:{api}" not in machine.owns
+    await machine.turn_after(1)
+    assert f"api:{api}" in machine.owns
+
+
+async def test_one_pass_ends_though_a_worker_comes_and_goes_meanwhile(crew) -> None:
+    """It hands nothing over, takes nothing back, does what it owns, and names what another has taken."""
+    only = Machine(crew.settings(), crew.url, crew.folder / "one-pass")
+    crew.machines.append(only)
+    only.parts.may_poll.set()
+    only.parts.may_send.set()
+    await only.enter()
+    ticket = await crew.link()
+    crew.helpdesk.customer_reply(ticket.id, "on the wire")
+    crew.sandbox.answer_delay = lambda: LEASE_SECONDS / 2
+    running = asyncio.create_task(only.ownership.once())
+    await crew.until(lambda: crew.sandbox.requests == 1, "it is on the wire")
+    everything = only.owns
+
+    def come(connection) -> None:
+        leases.appear(connection, "newcomer", only.parts.subjects(), LEASE_SECONDS)
+        connection.execute(text("UPDATE worker SET since_at = since_at - interval '1 hour' WHERE name = 'newcomer'"))
+        connection.execute(text("UPDATE lease SET owner = 'newcomer', epoch = 9 WHERE subject = 'api:munich'"))
+
+    def go(connection) -> None:
+        leases.leave(connection, "newcomer")
+        leases.give_back(connection, Lease(Subject(Kind.API, "munich"), "newcomer", 9))
+
+    await crew.database.write(come)
+    await crew.until(lambda: "api:munich" not in only.owns, "it has noticed the loss")
+    await crew.database.write(go)
+    async with asyncio.timeout(15):
+        assert await running == ["api:munich"]
+    assert only.owns == everything - {"api:munich"}
+    assert [one.body["content"] for one in crew.sandbox.communications] == ["on the wire"]
+    assert (await crew.database.read(lists.count_all)).deliveries == {"delivered": 1}
+
+
+async def test_a_running_worker_with_a_newer_mark_notices_that_the_database_has_gone_back(crew) -> None:
+    """Of two that run, the one whose mark is behind the database cannot know, and takes over how far that is."""
+    machines = [Machine(crew.settings(), crew.url, crew.folder / name) for name in ("newer", "older")]
+    crew.machines += machines
+    for machine, seen in zip(machines, (70, 30), strict=True):
+        await machine.enter()
+        machine.high_water.note(seen)
+    by = Decision("tester", crew.clock.now(), "so many attempts are known")
+    await crew.database.write(lambda c: restored.declare_restored(c, 50, by))
+    for machine in machines:
+        await machine.ownership.turn()
+    assert [machine.high_water.went_back for machine in machines] == [True, False]
+    assert [machine.high_water.highest for machine in machines] == [70, 50]

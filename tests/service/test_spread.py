@@ -1,6 +1,6 @@
 """How systems and apis are spread over workers: evenly, without needless moves, and to those that know them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -107,6 +107,51 @@ def test_a_lease_that_ran_out_is_taken_once_one_may_judge(patient):
     muster = Muster(NOON, workers(a=apis("x", "y")), (dead, given_back))
     taken = next_moves("a", muster, patient=patient).take
     assert [subject.name for subject in taken] == (["y"] if patient else ["x", "y"])
+
+
+LEASE = 30.0
+
+
+def joined(**seconds_ago: float) -> tuple[Member, ...]:
+    """Return workers that want everything and came so many seconds ago."""
+    return tuple(Member(name, ALL, NOON - timedelta(seconds=ago), NOON) for name, ago in seconds_ago.items())
+
+
+def moves_of(muster: Muster) -> dict[str, Moves]:
+    """Return what each worker does next, a lease being LEASE seconds."""
+    return {one.name: next_moves(one.name, muster, patient=False, seconds=LEASE) for one in muster.members}
+
+
+def test_who_has_just_come_is_handed_nothing_for_a_lease():
+    """What falls free meanwhile goes to one that has been there; after a lease the new one is handed its even share."""
+    claims = tuple(claim(subject, "old") for subject in ALL)
+    assert moves_of(Muster(NOON, joined(old=99, new=29.9), claims)) == {"old": Moves(), "new": Moves()}
+    moves = moves_of(Muster(NOON, joined(old=99, new=30), claims))
+    assert moves["new"] == Moves()
+    handed_over = moves["old"].hand_over
+    assert (len([s for s in handed_over if s.kind is Kind.API]), len(handed_over)) == (3, 5)
+    free = moves_of(Muster(NOON, joined(old=99, new=29.9)))
+    assert free == {"old": Moves(take=tuple(sorted(ALL))), "new": Moves()}
+
+
+def test_one_that_dies_again_and_again_is_given_nothing():
+    """Each time it is a new worker, and never there for long enough; a sound one takes what the last one left."""
+    left = tuple(claim(subject, "crashing-1", is_over=True) for subject in ALL)
+    moves = moves_of(Muster(NOON, joined(sound=3600, **{"crashing-2": 5}), left))
+    assert moves == {"sound": Moves(take=tuple(sorted(ALL))), "crashing-2": Moves()}
+
+
+def test_where_all_have_just_come_they_share_at_once():
+    """At the first start nobody has been there for a lease: everything is taken, evenly, and nothing waits."""
+    moves = moves_of(Muster(NOON, joined(a=2, b=1)))
+    assert sorted(moves["a"].take + moves["b"].take) == sorted(ALL)
+    assert sorted(len(one.take) for one in moves.values()) == [5, 6]
+
+
+def test_who_has_just_come_keeps_what_it_has():
+    """It was there first, with another that has been there for a lease by now: neither hands over or takes."""
+    claims = tuple(claim(subject, "new" if subject.kind is Kind.API else "old") for subject in ALL)
+    assert moves_of(Muster(NOON, joined(old=30, new=29), claims)) == {"old": Moves(), "new": Moves()}
 
 
 def test_what_a_command_owns_is_left_alone():

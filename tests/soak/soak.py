@@ -2,7 +2,7 @@
 
 Each day has the same hours: people write, the helpdesk is away, its token ends, the API is away, its key ends, the
 service is restarted, and killed. On one of the days the API is away from the morning to the next one, while as many
-replies pile up as the plan says.
+replies pile up as the plan says. Its token and its key are fixed ones; OAuth tokens that end are in test_tokens.py.
 """
 
 from collections.abc import AsyncIterator, Callable

@@ -155,6 +155,25 @@ async def test_a_busy_token_endpoint_is_retried(open_http, vendor):
     assert caught.value.wait_seconds == 900
 
 
+@pytest.mark.parametrize("status", [501, 520, 522, 530])
+async def test_a_token_endpoint_out_of_reach_is_no_wrong_credential(open_http, vendor, status):
+    """What stands before a token endpoint and cannot reach it says nothing about credentials: it is tried later."""
+    vendor.then(status, body="<html>timed out</html>", content_type="text/html")
+    with pytest.raises(RetryLater, match=f"now .status {status} from /oauth/token"):
+        await open_http(vendor.base_url, token()).get("/a")
+
+
+async def test_who_gives_out_the_tokens_is_named_when_it_is_away(open_http, vendor):
+    """When tokens come from another host and that one is away, the message names it, and not the one with the data."""
+    elsewhere = token(base_url=vendor.base_url)
+    vendor.then(503).then(503).then(503)
+    with pytest.raises(RetryLater, match=r"^127\.0\.0\.1 cannot answer /oauth/token now"):
+        await open_http("https://desk.acme.test", elsewhere).get("/a")
+    vendor.then(301, headers={"Location": "https://accounts.acme.test/"})
+    with pytest.raises(PauseSystem, match=r"^127\.0\.0\.1 redirects /oauth/token to accounts"):
+        await open_http("https://desk.acme.test", elsewhere).get("/a")
+
+
 @pytest.mark.parametrize(
     "body",
     ["[]", "{}", '{"access_token": ""}', '{"access_token": "a\\nb"}', '{"access_token": "a", "expires_in": "soon"}'],
@@ -229,9 +248,11 @@ async def test_an_error_inside_a_200_pauses_the_system(open_http, vendor):
         await open_http(vendor.base_url, zoho(vendor)).get("/a")
 
 
-async def test_too_many_tokens_is_no_wrong_credential(open_http, vendor):
+@pytest.mark.parametrize("status", [200, 400])
+async def test_too_many_tokens_is_no_wrong_credential(open_http, vendor, status):
     """Being asked for too many tokens passes by itself, so it does not pause the system."""
-    vendor.then(body='{"error": "Access Denied", "error_description": "You have made too many requests continuously."}')
+    said = "You have made too many requests continuously."
+    vendor.then(status, body=json.dumps({"error": "Access Denied", "error_description": said}))
     with pytest.raises(RetryLater):
         await open_http(vendor.base_url, zoho(vendor)).get("/a")
 

@@ -1,5 +1,6 @@
-"""What stands in the files of a database, byte for byte, whatever its tables say."""
+"""What stands in the files of a database, byte for byte, and who waits in it, whatever its tables say."""
 
+import asyncio
 from pathlib import Path
 
 import asyncpg
@@ -28,3 +29,15 @@ async def files_with(url: str, text: str) -> list[str]:
     finally:
         await connection.close()
     return [row["relname"] for row in rows]
+
+
+async def until_one_waits(url: str) -> None:
+    """Wait until a transaction of a PostgreSQL database waits for a lock of another."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    connection = await asyncpg.connect(url)
+    try:
+        async with asyncio.timeout(10):
+            while not await connection.fetchval(waiting):  # noqa: ASYNC110 - another process brings it about
+                await asyncio.sleep(0.01)
+    finally:
+        await connection.close()

@@ -17,13 +17,15 @@ from syncd.model.errors import StoreError
 from syncd.model.health import PauseCause
 from syncd.model.link import Cause
 from syncd.model.ticket import Ticket
-from syncd.store import health, link_changes, links, replies, standing
+from syncd.store import floods, health, holding, link_changes, links, outbox, replies, standing
 from syncd.store.database import Database, open_database
 from syncd.store.heads import due_heads
 from syncd.store.high_water import HighWater
 from syncd.store.schema import ensure_schema
-from syncd.store.standing import Decision
+from syncd.store.standing import Decision, Resolution
 from syncd.store.tables import delivery
+
+from .raw import until_one_waits
 
 
 @pytest.mark.postgresql
@@ -82,6 +84,55 @@ async def test_nothing_is_stored_for_a_link_that_is_being_removed(filled, databa
         await storing
     await engine.dispose()
     assert await filled.items() == []
+
+
+async def held_back(filled) -> tuple[int, int, int]:
+    """Return a thread whose older reply the flood guard holds and whose newer one waits, and both deliveries."""
+    await filled.link(1)
+    await filled.enqueue(1, "older", minutes=-2, state=DeliveryState.PARKED, reason=floods.HELD_REASON)
+    await filled.enqueue(1, "newer", minutes=-1)
+    assert await filled.heads() == ["newer"]
+    return (await filled.get_link(1)).thread_key, 1, 2
+
+
+async def test_of_two_workers_neither_sends_what_is_held_back(filled, database_url: str) -> None:
+    """Both look at once, and one had read the newer reply before: nobody marks it until the older one is free."""
+    thread_key, older, newer = await held_back(filled)
+    outgoing = await filled.outgoing(newer)
+    other = open_database(database_url)
+    both = [database.write(lambda c: holding.hold_back(c, thread_key)) for database in (filled.database, other)]
+    assert await asyncio.gather(*both) == [True, True]
+    assert await filled.do(outbox.mark_sending, outgoing, filled.now, "worker") is None
+    assert await filled.heads() == []
+    await filled.do(floods.release, [older], filled.now)
+    assert await other.write(lambda c: holding.hold_back(c, thread_key)) is False
+    assert await filled.heads() == ["older"]
+    await other.close()
+
+
+@pytest.mark.postgresql
+async def test_a_decision_while_a_worker_looks_is_not_undone_by_it(filled, database_url: str) -> None:
+    """A thread that is let go just when a worker finds it held back stays in the queue."""
+    if not database_url.startswith("postgresql"):
+        pytest.skip("SQLite has one writer at a time")
+    thread_key, older, _ = await held_back(filled)
+    by = Decision("tester", filled.now, "said by phone")
+    engine = create_async_engine(database_url.replace("postgresql://", "postgresql+asyncpg://"))
+
+    async def look_while(decide) -> bool:
+        async with engine.connect() as slow:
+            await slow.run_sync(decide)
+            looking = asyncio.create_task(filled.do(holding.hold_back, thread_key))
+            await until_one_waits(database_url)
+            await slow.commit()
+            return await looking
+
+    assert await look_while(lambda c: floods.release(c, [older], filled.now)) is False
+    assert await filled.heads() == ["older"]
+    await filled.end(older, Outcome.IN_DOUBT, DeliveryState.IN_DOUBT)
+    assert await look_while(lambda c: standing.resolve(c, older, Resolution.SKIP, by)) is False
+    assert await filled.heads() == ["newer"]
+    await engine.dispose()
 
 
 async def test_a_database_that_is_locked_fails_all_who_wait_at_once(sqlite_url: str) -> None:

@@ -9,11 +9,11 @@ from sqlalchemy import update
 from syncd.model.delivery import DeliveryState, InDoubtPolicy, Outcome
 from syncd.model.errors import UsageError
 from syncd.model.health import PauseCause
-from syncd.store import health, lists, restored, standing
+from syncd.store import floods, health, lists, restored, standing
 from syncd.store.heads import find_next_due
 from syncd.store.high_water import HighWater, Mark, is_behind
 from syncd.store.standing import Decision, Resolution
-from syncd.store.tables import thread
+from syncd.store.tables import delivery, thread
 
 
 def by(filled, reason: str = "asked the studio") -> Decision:
@@ -133,6 +133,27 @@ async def test_declaring_a_restore_doubts_what_was_open_and_goes_on_above_the_ma
     assert await filled.heads() == ["afterwards"]
     delivery_id = next(item.id for item in await filled.items() if item.reply_id == "afterwards")
     assert await filled.mark(delivery_id) == 42
+
+
+async def test_what_was_parked_then_is_in_doubt_after_a_restore(filled) -> None:
+    """It may have been released and sent since. Neither a sweep nor `retry` sends it; what has no text stays parked."""
+    await filled.link(1)
+    await filled.enqueue(1, "held", state=DeliveryState.PARKED, reason=floods.HELD_REASON)
+    await filled.enqueue(1, "refused", state=DeliveryState.PARKED, reason="400: too long")
+    await filled.enqueue(1, "unmapped", state=DeliveryState.PARKED, reason="cannot be mapped: ValueError")
+    await filled.do(lambda c: c.execute(update(delivery).where(delivery.c.id == 3).values(subject=None, content=None)))
+    assert await filled.do(restored.declare_restored, 41, by(filled)) == 2
+    after = {"held": "in_doubt", "refused": "in_doubt", "unmapped": "parked"}
+    assert await filled.states() == after
+    assert {item.reason for item in await filled.items(state="in_doubt")} == {standing.RESTORED_REASON}
+    assert await filled.do(floods.held, "desk") == []
+    await filled.do(floods.release, [1], filled.now)
+    with pytest.raises(UsageError, match="resolve"):
+        await filled.do(standing.retry, 2, by(filled))
+    assert await filled.states() == after
+    assert await filled.heads() == []
+    await filled.do(standing.resolve, 1, Resolution.RESEND, by(filled))
+    assert await filled.heads() == ["held"]
 
 
 async def test_a_trial_of_a_restored_database_is_refused_too(filled) -> None:

@@ -15,6 +15,7 @@ from syncd.model.ticket import Author, AuthorKind, Body, Reply, Ticket, TicketRe
 from syncd.store import audit as stored_side
 from syncd.store import link_changes, links, lists, replies, requests, restored
 from syncd.store.audit import Held, HeldDelivery
+from syncd.store.database import Unacknowledged
 from syncd.store.requests import RequestKind, RequestState
 from syncd.store.standing import Decision
 from syncd.sync.audit import Audited, Fate, Remark, accounts, vanished
@@ -417,6 +418,66 @@ async def test_an_audit_that_was_interrupted_goes_on_where_it_was(world) -> None
     request = await world.database.read(lambda c: requests.find(c, asked))
     assert (request.state, request.result["tickets"], request.result["findings"]) == (RequestState.DONE, 6, [])
     assert sum("/replies" in one for one in world.helpdesk.requests[before:]) <= 4
+
+
+class AfterRepair:
+    """A backend that keeps the first repair of an audit, and then does something."""
+
+    def __init__(self, backend, act) -> None:
+        self._backend, self._act = backend, act
+        self.dialect, self.read, self.close = backend.dialect, backend.read, backend.close
+
+    async def transact(self, operations):
+        """Keep everything; what is done after the repair may be to deny that."""
+        results = await self._backend.transact(operations)
+        if self._act is not None and any(one.__qualname__.startswith("_repair.") for one in operations):
+            act, self._act = self._act, None
+            act()
+        return results
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+async def test_a_repair_is_in_the_report_whatever_ends_the_audit_right_after_it(world, is_killed) -> None:
+    """Killed, or not told that it was kept: who goes on tells what was queued, and counts no ticket twice."""
+    tickets = [world.ticket(str(number)) for number in range(3)]
+    await world.begin()
+    for thread, ticket in enumerate([*tickets, tickets[0]]):
+        await world.link(ticket, thread=500 + thread)
+    await world.sync()
+    lose(world, lambda: world.helpdesk.agent_reply(tickets[0].id, "lost"))
+    world.clock.loop.move_time(16 * 60)
+
+    def end_it() -> None:
+        if not is_killed:
+            raise Unacknowledged("cut off in the commit")
+        world.lane._audit._task.cancel()
+
+    world.database.backend = AfterRepair(world.database.backend, end_it)
+    now = world.clock.now()
+    ask = (RequestKind.AUDIT, "desk", Wanted(repair=True).as_arguments(), "tester", now)
+    asked = await world.database.write(lambda c: requests.ask(c, *ask))
+    await world.sync()
+    request = await world.database.read(lambda c: requests.find(c, asked))
+    assert (request.state, request.progress["tickets"], request.progress["repaired"]) == (RequestState.RUNNING, 1, 2)
+    await world.sync(15)
+    request = await world.database.read(lambda c: requests.find(c, asked))
+    found = Progress.from_dict(request.result)
+    assert (request.state, found.tickets, found.links, found.repaired) == (RequestState.DONE, 3, 4, 2)
+    assert [(one["kind"], one["repaired"]) for one in found.findings] == [("missing", True)] * 2
+    assert world.sent() == ["lost", "lost"]
+
+
+async def test_an_audit_that_has_ended_is_not_begun_again_by_a_turn_that_looked_before(world) -> None:
+    """A turn that began while it ran knows it as running; its report stays as it is."""
+    await world.begin()
+    await world.link(world.ticket())
+    await world.sync()
+    found = await audit(world)
+    (request,) = await world.database.read(lambda c: [requests.find(c, 1)])
+    world.lane._audit.begin([replace(request, state=RequestState.RUNNING, progress=Progress().as_dict())])
+    await world.lane._audit.wait()
+    again = await world.database.read(lambda c: requests.find(c, 1))
+    assert (found.tickets, again) == (1, request)
 
 
 async def test_an_audit_steps_aside_for_a_sweep(world) -> None:

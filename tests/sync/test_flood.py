@@ -11,10 +11,11 @@ import pytest
 from syncd.model.collected import NewDelivery
 from syncd.model.communication import Thread
 from syncd.model.delivery import DeliveryState
+from syncd.model.health import PauseCause
 from syncd.model.link import THE_START, Link, LinkState
 from syncd.model.policy import SystemPolicy
 from syncd.model.ticket import TicketRef
-from syncd.store import link_changes, links, requests, standing, tables
+from syncd.store import health, link_changes, links, requests, standing, tables
 from syncd.store.floods import HELD_REASON, Told
 from syncd.store.requests import RequestKind
 from syncd.sync import collect, flood
@@ -302,3 +303,37 @@ async def test_what_is_held_ends_with_its_link(world) -> None:
     assert await world.database.write(lambda c: link_changes.remove(c, link.id, now)) == 1
     await world.sync(30)
     assert world.sent() == before
+
+
+async def test_with_strict_order_nothing_overtakes_what_is_held(world) -> None:
+    """A newer reply of its thread waits while an older one is held, and both go in order once the sweep has ended."""
+    await hold_one(world, api_order="strict")
+    (link,) = await world.database.read(lambda c: links.listed(c, system="desk"))
+    world.helpdesk.customer_reply(link.ticket.id, "a new one")
+    before = world.sent()
+    system = world.lane.system
+    told = await collect.read_replies(system, link.ticket, None)
+    await collect.store_reading(system, link.ticket, [link], told, None, world.clock.now())
+    await world.pass_time(300)
+    assert world.sent() == before
+    assert await world.states() == {"parked": 1, "pending": 1}
+    await world.sync(30)
+    assert world.sent() == [*before, "an old reply that came late", "a new one"]
+
+
+async def test_with_strict_order_nothing_overtakes_what_the_last_reading_holds(world) -> None:
+    """What is read again before it is sent waits too, if that very reading finds an older reply, which is held."""
+    (ticket,) = await old_tickets(world, 1, 3, api_order="strict", on_edit="correction")
+    reply = world.helpdesk.customer_reply(ticket.id, "typo")
+    await world.sync()
+    await world.database.write(lambda c: health.pause_api(c, "berlin", PauseCause.PERSON, "later", world.clock.now()))
+    world.helpdesk.edit(reply.id, "no typo")
+    await world.sync()
+    world.helpdesk.customer_reply(ticket.id, "an old reply that came late", at=world.clock.now() - 2 * DAY)
+    await world.pass_time(700)
+    await world.database.write(lambda c: health.resume_api(c, "berlin"))
+    await world.pass_time(300)
+    assert [one.reason for one in await world.deliveries(state="parked")] == [HELD_REASON]
+    assert world.sent() == ["typo"]
+    await world.sync(30)
+    assert world.sent() == ["typo", "an old reply that came late", "no typo"]

@@ -1,0 +1,1 @@
+"""What other programs and browsers see of a running syncd: the status page, the control API, webhooks, metrics."""

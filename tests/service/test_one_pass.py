@@ -1,0 +1,75 @@
+"""One pass that cannot do what it is for ends all the same, says so, and leaves the rest to the next one."""
+
+import os
+
+import pytest_asyncio
+
+from syncd.model.lease import Kind, Subject
+from syncd.service.parts import PATIENCE_SECONDS, Parts
+
+
+@pytest_asyncio.fixture
+async def waiting(world):
+    """Return parts for one pass over a delivery that waits; nothing else is at work, and no system is read."""
+    ticket = world.ticket()
+    await world.begin()
+    await world.link(ticket)
+    await world.sync()
+    world.parts.may_send.clear()
+    world.helpdesk.customer_reply(ticket.id, "waits")
+    await world.sync()
+    assert await world.states() == {"pending": 1}
+    await world.parts.end_polling()
+    await world.parts.drain()
+    return await parts_for_one_pass(world)
+
+
+async def parts_for_one_pass(world) -> Parts:
+    """Return parts that only send."""
+    world.parts = Parts(world.parts.settings, world.database, world.clock, world.high_water, lambda: None)
+    world.parts.make()
+    await world.parts.end(Subject(Kind.SYSTEM, "desk"))
+    world.parts.may_send.set()
+    return world.parts
+
+
+async def test_a_database_that_stays_away_ends_it(world, waiting) -> None:
+    """It waits for a while, then it has failed; once the file is back the next one delivers what waits."""
+    file = world.folder / "syncd.db"
+    away = file.rename(world.folder / "away.db")
+    began = world.clock.monotonic()
+    assert set(await waiting.once()) == {"berlin", "hamburg"}
+    assert PATIENCE_SECONDS <= world.clock.monotonic() - began < 2 * PATIENCE_SECONDS
+    assert world.sandbox.requests == 0
+    await waiting.drain()
+    away.rename(file)
+    assert await (await parts_for_one_pass(world)).once() == []
+    assert world.sent() == ["waits"]
+
+
+async def test_a_database_that_comes_back_soon_does_not(world, waiting) -> None:
+    """What is away for less than that is waited for."""
+    file = world.folder / "syncd.db"
+    away = file.rename(world.folder / "away.db")
+    world.clock.loop.call_later(PATIENCE_SECONDS / 2, away.rename, file)
+    assert await waiting.once() == []
+    assert world.sent() == ["waits"]
+
+
+async def test_a_mark_that_cannot_be_kept_makes_it_a_failure(world, waiting) -> None:
+    """Nothing leaves, and that is no good end, though the delivery waits for a later try by then."""
+    descriptor = world.high_water._descriptor
+    kept, full = os.dup(descriptor), os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, descriptor)
+    assert await waiting.once() == ["berlin"]
+    assert (world.sandbox.requests, await world.states()) == (0, {"pending": 1})
+    os.dup2(kept, descriptor)
+    for one in (kept, full):
+        os.close(one)
+
+
+async def test_leave_that_does_not_come_back_ends_it(world, waiting) -> None:
+    """An api whose lease cannot be renewed, though nobody has taken it, is waited for no longer than that."""
+    world.parts.may_send.clear()
+    assert set(await waiting.once()) == {"berlin", "hamburg"}
+    assert world.sandbox.requests == 0

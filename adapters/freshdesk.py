@@ -9,6 +9,7 @@ from typing import ClassVar
 from adapters._fresh_adapter import FreshAdapter, FreshConfig
 from adapters._fresh_api import Params
 from adapters._fresh_records import Flavour
+from adapters._webhooks_shared import FRESHDESK
 from syncd.model.communication import Channel
 from syncd.sources.adapter import Connection
 
@@ -52,6 +53,7 @@ class Freshdesk(FreshAdapter[FreshdeskConfig]):
     title = "Freshdesk"
     documentation = "https://developers.freshdesk.com/api/"
     permissions = "the key of an agent who sees all tickets (global access); an administrator's for names of agents"
+    webhook = FRESHDESK
     flavour: ClassVar[Flavour] = Flavour(
         title="Freshdesk",
         host="SUBDOMAIN.freshdesk.com",

@@ -11,6 +11,7 @@ from pydantic import Field
 from adapters._fresh_adapter import FreshAdapter, FreshConfig
 from adapters._fresh_api import Params
 from adapters._fresh_records import Flavour
+from adapters._webhooks_shared import FRESHSERVICE
 from syncd.model.communication import Channel
 from syncd.model.errors import PauseSystem
 from syncd.model.ticket import Identity
@@ -55,6 +56,7 @@ class Freshservice(FreshAdapter[FreshserviceConfig]):
     title = "Freshservice"
     documentation = "https://api.freshservice.com/"
     permissions = "the key of an agent whose role may view all tickets; viewing agents too for names of agents"
+    webhook = FRESHSERVICE
     flavour: ClassVar[Flavour] = Flavour(
         title="Freshservice",
         host="SUBDOMAIN.freshservice.com",

@@ -28,6 +28,7 @@ from adapters._front_records import (
     parse_replies,
     parse_ticket,
 )
+from adapters._webhooks_signed import FRONT
 from syncd.model.errors import InvalidTicketRef, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import (
     Body,
@@ -91,6 +92,7 @@ class Front(Adapter[FrontConfig]):
         "an API token with the scope Shared resources (Private resources too for private inboxes), and of its "
         "permissions only those to read conversations, messages, comments, events and teammates"
     )
+    webhook = FRONT
 
     def __init__(self, options: FrontConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

@@ -23,6 +23,7 @@ from adapters._glpi_check import lacks_of, wrong_zone
 from adapters._glpi_feed import Mark, require_in_order, wall_of
 from adapters._glpi_people import Sides
 from adapters._glpi_records import FOLLOWUP, SOLUTION, TASK, Places, Row, SeenTicket
+from adapters._webhooks_signed import GLPI
 from syncd.model.errors import PauseSystem, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import (
     Author,
@@ -113,6 +114,7 @@ class Glpi(Adapter[GlpiConfig]):
     title = "GLPI"
     documentation = "https://github.com/glpi-project/glpi/blob/main/apirest.md"
     permissions = "one profile, recursive on the entities concerned, with See all tickets and See public followups"
+    webhook = GLPI
 
     def __init__(self, options: GlpiConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from adapters._gorgias_api import MESSAGES, PER_PAGE, TICKETS, GorgiasApi
 from adapters._gorgias_feed import Bookmark, Readings, Walk, changed_tickets, new_messages
 from adapters._gorgias_records import SeenTicket, parse_message, parse_ticket, replies_of
+from adapters._webhooks_shared import GORGIAS
 from syncd.model.errors import TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import ChangePage, Cursor, Identity, Reply, Ticket, TicketRef, Unavailability, Unavailable
 from syncd.sources.adapter import (
@@ -78,6 +79,7 @@ class Gorgias(Adapter[GorgiasConfig]):
     title = "Gorgias"
     documentation = "https://developers.gorgias.com/reference/introduction"
     permissions = "an API key of a user who sees all tickets, or an OAuth app with the scopes offline and tickets:read"
+    webhook = GORGIAS
 
     def __init__(self, options: GorgiasConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

@@ -17,6 +17,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from adapters._help_scout_api import HelpScoutApi, stamp
 from adapters._help_scout_records import embedded_threads, find_replies, parse_replies, parse_ticket
+from adapters._webhooks_signed import HELP_SCOUT
 from syncd.model.errors import InvalidTicketRef, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import (
     ChangePage,
@@ -72,6 +73,7 @@ class HelpScout(Adapter[HelpScoutConfig]):
     permissions = (
         "an OAuth2 app of a user with the role User who has access to the inboxes concerned; nothing is written"
     )
+    webhook = HELP_SCOUT
 
     def __init__(self, options: HelpScoutConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

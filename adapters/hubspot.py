@@ -21,6 +21,7 @@ from adapters._hubspot_api import HubspotApi, Paths
 from adapters._hubspot_feed import Bookmark, Sweep
 from adapters._hubspot_names import Names
 from adapters._hubspot_records import Message, body_of, find_description, find_message, ticket_of
+from adapters._webhooks_signed import HUBSPOT
 from syncd.model.errors import InvalidTicketRef, TicketUnavailable
 from syncd.model.ticket import (
     Author,
@@ -108,6 +109,7 @@ class Hubspot(Adapter[HubspotConfig]):
     title = "HubSpot Service Hub"
     documentation = "https://developers.hubspot.com/docs/api-reference/conversations-conversations-v3/guide"
     permissions = "scopes tickets (or crm.objects.tickets.read), conversations.read; crm.objects.owners.read for names"
+    webhook = HUBSPOT
 
     def __init__(self, options: HubspotConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

@@ -27,6 +27,7 @@ from adapters._intercom_records import (
     parse_state,
     parse_ticket_id,
 )
+from adapters._webhooks_signed import INTERCOM
 from syncd.model.errors import InvalidTicketRef, PauseSystem, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import (
     ChangePage,
@@ -87,6 +88,7 @@ class Intercom(Adapter[IntercomConfig]):
     title = "Intercom"
     documentation = "https://developers.intercom.com/docs/references/rest-api/api.intercom.io"
     permissions = "a private app with Read conversations, Read tickets (if tickets are linked) and Read admins"
+    webhook = INTERCOM
 
     def __init__(self, options: IntercomConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

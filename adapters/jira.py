@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from adapters._jira_api import ISSUES_AT_ONCE, JiraApi
 from adapters._jira_feed import Bookmark, Row, milliseconds
 from adapters._jira_records import Issue, parse_ticket, replies_of, undecided
+from adapters._webhooks_signed import JIRA
 from syncd.model.errors import TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import ChangePage, Cursor, Identity, Reply, Ticket, TicketRef, Unavailability, Unavailable
 from syncd.sources.adapter import (
@@ -110,6 +111,7 @@ class Jira(Adapter[JiraConfig]):
     permissions = (
         "an agent of the service projects concerned (Browse projects, internal comments); scopes to read alone"
     )
+    webhook = JIRA
 
     def __init__(self, options: JiraConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from adapters._redmine_api import MOST_ROWS, Memberships, RedmineApi
 from adapters._redmine_feed import Bookmark
 from adapters._redmine_records import NO_ROLES, Conversation, Sides, Statuses, parse_ticket
+from adapters._webhooks_signed import REDMINE
 from syncd.model.errors import PauseSystem, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import (
     AuthorKind,
@@ -86,6 +87,7 @@ class Redmine(Adapter[RedmineConfig]):
         "a member of the projects concerned, with a role that has View issues and View private notes and that sees all "
         "issues"
     )
+    webhook = REDMINE
 
     def __init__(self, options: RedmineConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

@@ -25,6 +25,7 @@ from adapters._request_tracker_records import (
     parse_ticket,
     text_parts,
 )
+from adapters._webhooks_shared import REQUEST_TRACKER
 from syncd.model.errors import InvalidTicketRef, PauseSystem, RetryLater, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import (
     Author,
@@ -91,6 +92,7 @@ class RequestTracker(Adapter[RequestTrackerConfig]):
         "a privileged user with SeeQueue and ShowTicket on the queues concerned, and ShowTicketComments if internal "
         "comments shall be listed as withheld"
     )
+    webhook = REQUEST_TRACKER
 
     def __init__(self, options: RequestTrackerConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

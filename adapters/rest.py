@@ -16,6 +16,7 @@ from adapters._rest_api import RestApi
 from adapters._rest_config import ChangeOptions, CheckOptions, ReplyOptions, TicketOptions, TimesOptions
 from adapters._rest_expressions import Expression, HeaderName, mistake
 from adapters._rest_feed import Change, Feed
+from adapters._rest_hook import webhook_of
 from adapters._rest_lookup import Lookup
 from adapters._rest_records import ReplyReading, TicketReading
 from adapters._rest_replies import ReplyLists
@@ -26,6 +27,7 @@ from syncd.model.ticket import ChangePage, Cursor, Identity, Reply, Ticket, Tick
 from syncd.sources.adapter import Adapter, AdapterConfig, Capability, Connection, Http, Refused
 from syncd.sources.links import match_ticket_ref
 from syncd.sources.trial import TriedField
+from syncd.sources.webhook import Webhook
 
 
 class RestConfig(AdapterConfig):
@@ -42,6 +44,7 @@ class RestConfig(AdapterConfig):
     ticket: TicketOptions = Field(description="How tickets are named, found and read.")
     replies: ReplyOptions = Field(description="Where replies are and what they mean.")
     changes: ChangeOptions | None = Field(None, description="A list of what changed, if there is one.")
+    webhook_ticket: Expression | None = Field(None, description="Gives the id, or ids, of a webhook's body; ticket_id.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -70,6 +73,7 @@ class Rest(Adapter[RestConfig]):
     title = "REST, described in the settings"
     documentation = "https://jmespath.org/specification.html"
     permissions = "an account that may read all tickets, their replies and internal notes, and change nothing"
+    webhook = webhook_of(None)
 
     def __init__(self, options: RestConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)
@@ -91,6 +95,11 @@ class Rest(Adapter[RestConfig]):
             headers=options.headers,
             secret_headers=options.secret_headers,
         )
+
+    @classmethod
+    def described_webhook(cls, options: RestConfig) -> Webhook:
+        """Return how the settings say that webhooks are read."""
+        return webhook_of(options.webhook_ticket)
 
     async def check(self) -> Identity:
         """Ask what the settings say, and pause where the answer is none for whom we should be."""

@@ -18,6 +18,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from adapters._salesforce_api import CaseFile, SalesforceApi, SlowQuery
 from adapters._salesforce_feed import Mark, cursor_of, parse_marks
+from adapters._salesforce_hook import SALESFORCE
 from adapters._salesforce_merges import UNCLEAR, is_untouched, origin_of
 from adapters._salesforce_records import Row, SeenCase, parse_id, with_first_message
 from adapters._salesforce_soql import CASE, COMMENT, MAIL, quoted
@@ -106,6 +107,7 @@ class Salesforce(Adapter[SalesforceConfig]):
         "API Enabled, and View All on cases (View All Data for the change feed of mails) for the user that the app "
         "runs as, with read access to Case, EmailMessage, CaseComment and User; the app needs the scope api"
     )
+    webhook = SALESFORCE
 
     def __init__(self, options: SalesforceConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         host = (urlsplit(options.base_url).hostname or "").lower()

@@ -29,6 +29,7 @@ from adapters._servicenow_records import (
     ticket_fields,
     ticket_of,
 )
+from adapters._webhooks_shared import SERVICENOW
 from syncd.model.errors import PauseSystem, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import ChangePage, Cursor, Identity, Reply, Ticket, TicketRef, Unavailability, Unavailable
 from syncd.sources.adapter import (
@@ -130,6 +131,7 @@ class ServiceNow(Adapter[ServiceNowConfig]):
     title = "ServiceNow"
     documentation = "https://www.servicenow.com/docs/r/australia/api-reference/rest-apis/c_TableAPI.html"
     permissions = "read access to the table of tickets, sys_journal_field, sys_user, sys_user_has_role; time zone GMT"
+    webhook = SERVICENOW
 
     def __init__(self, options: ServiceNowConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

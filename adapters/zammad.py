@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
+from adapters._webhooks_signed import ZAMMAD
 from adapters._zammad_api import API, ZammadApi
 from adapters._zammad_feed import Mark, in_milliseconds, require_in_order
 from adapters._zammad_records import MERGED, NOBODY, Article, SeenTicket, parse_article, ticket_of
@@ -73,6 +74,7 @@ class Zammad(Adapter[ZammadConfig]):
     title = "Zammad"
     documentation = "https://docs.zammad.org/en/latest/api/intro.html"
     permissions = "ticket.agent on the token, and read access to the groups concerned for its user"
+    webhook = ZAMMAD
 
     def __init__(self, options: ZammadConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from adapters._webhooks_signed import ZENDESK
 from adapters._zendesk_api import EXPORTS, OVERLAP_SECONDS, Exports, ZendeskApi, answer_of
 from adapters._zendesk_records import (
     NOBODY,
@@ -109,6 +110,7 @@ class Zendesk(Adapter[ZendeskConfig]):
     title = "Zendesk Support"
     documentation = "https://developer.zendesk.com/api-reference/ticketing/introduction/"
     permissions = "scope read; a user with the role admin for the change feed, else an agent with access to all tickets"
+    webhook = ZENDESK
 
     def __init__(self, options: ZendeskConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator
 
+from adapters._webhooks_shared import ZNUNY
 from adapters._znuny_api import ARTICLES, NEWEST, TICKETS_AT_ONCE, NoWebService, Routes, ZnunyApi, is_session_over
 from adapters._znuny_records import Mark, Source, articles_in, in_order, is_merged, parse_replies, parse_ticket
 from syncd.model.errors import PauseSystem, RetryLater, TicketUnavailable, UnexpectedAnswer
@@ -129,6 +130,7 @@ class Znuny(Adapter[ZnunyConfig]):
     title = "Znuny, ((OTRS)) Community Edition 6, OTOBO"
     documentation = "https://doc.znuny.org/znuny/admin/webservices/provider/index.html"
     permissions = "an agent with the permission ro on the groups of the queues concerned, and a REST web service"
+    webhook = ZNUNY
 
     def __init__(self, options: ZnunyConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from adapters._webhooks_shared import ZOHO_DESK
 from adapters._zoho_desk_api import API, ZohoDeskApi
 from adapters._zoho_desk_feed import Mark, Row, find_next_start, in_milliseconds, require_in_range, rows_again
 from adapters._zoho_desk_records import (
@@ -110,6 +111,7 @@ class ZohoDesk(Adapter[ZohoDeskConfig]):
     permissions = (
         "scopes Desk.tickets.READ, Desk.search.READ and Desk.basic.READ, of an agent who sees the departments concerned"
     )
+    webhook = ZOHO_DESK
 
     def __init__(self, options: ZohoDeskConfig, http: Http, link_hosts: Collection[str] = ()) -> None:
         super().__init__(options, http, link_hosts)

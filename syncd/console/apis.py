@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from syncd.console import pauses
 from syncd.console.context import CommandContext, perform
 from syncd.console.output import Shown, print_json, say
-from syncd.model.errors import UsageError
-from syncd.model.health import ApiState, PauseCause
+from syncd.model.health import ApiState
 from syncd.model.policy import Mode
-from syncd.store import health, lists, standing
+from syncd.store import health, lists
 from syncd.store.database import Connection
 
 if TYPE_CHECKING:  # it imports the vendors' HTTP, a third of a second that a help text does not need
@@ -31,7 +31,7 @@ Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it stays in the 
 def read_apis(connection: Connection, settings: "Settings", now: datetime) -> dict[str, dict[str, Any]]:
     """Return what is known of every api by its name, the configured ones and those with open work."""
     states = health.list_apis(connection)
-    pending = lists.count_all(connection).pending_by_api
+    pending = lists.count_pending(connection)
     names = sorted({*settings.api, *pending})
     return {
         name: _values(name, settings, states.get(name, ApiState(name)), pending.get(name, 0), now) for name in names
@@ -94,16 +94,7 @@ def pause(ctx: typer.Context, name: Name, reason: Reason) -> None:
     """Send nothing to an api until it is resumed; what arrives waits."""
 
     async def work(context: CommandContext) -> None:
-        context.get_api(name)
-        by = context.decision(reason)
-
-        def write(connection: Connection) -> None:
-            if health.get_api(connection, name).paused_cause is PauseCause.RESTORED:
-                raise UsageError(f"{name} waits already, because the database was restored; `syncd db restored`")
-            health.pause_api(connection, name, PauseCause.PERSON, f"{by.who}: {by.reason}", by.at)
-            standing.write_decision(connection, "pause", f"api {name}", by)
-
-        await context.database.write(write)
+        await pauses.pause_api(context, name, reason)
 
     perform(ctx, work)
     say(f"{name} is paused; to go on: syncd apis resume {name}")
@@ -118,16 +109,7 @@ def resume(
     """Send to a paused api again."""
 
     async def work(context: CommandContext) -> bool:
-        context.get_api(name)
-        by = context.decision(reason)
-
-        def write(connection: Connection) -> bool:
-            was_paused = health.resume_api(connection, name)
-            if was_paused:
-                standing.write_decision(connection, "resume", f"api {name}", by)
-            return was_paused
-
-        return await context.database.write(write)
+        return await pauses.resume_api(context, name, reason)
 
     say(f"{name} is sent to again" if perform(ctx, work) else f"{name} was not paused")
 
@@ -143,15 +125,7 @@ def release(
     async def work(context: CommandContext) -> str:
         if context.get_api(name).mode is not Mode.HOLD:
             return f"{name} is not held: its mode is send"
-        by = context.decision(reason)
-
-        def write(connection: Connection) -> str:
-            if health.get_api(connection, name).released_at is not None:
-                return f"{name} was released before"
-            health.release_api(connection, name, by.at)
-            standing.write_decision(connection, "release", f"api {name}", by)
-            return f"{name} is released"
-
-        return await context.database.write(write)
+        was_held = await pauses.release_api(context, name, reason)
+        return f"{name} is released" if was_held else f"{name} was released before"
 
     say(perform(ctx, work))

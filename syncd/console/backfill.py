@@ -51,7 +51,7 @@ def backfill(  # noqa: PLR0913, PLR0917 - each is an option of the command
     async def work(context: CommandContext) -> bool:
         wanted = _wanted(context, since, until, first_message=first_message)
         names = await find_systems(context, system, ticket or [])
-        asked = [(name, await _with_tickets(context, name, wanted, ticket or [])) for name in names]
+        asked = [(name, await choose_tickets(context, name, wanted, ticket or [])) for name in names]
         for name, mine in asked:
             await _say_scope(context, name, mine)
         if dry_run or (sys.stdin.isatty() and sys.stdout.isatty() and not yes):
@@ -78,7 +78,7 @@ def _instant(context: CommandContext, text: str) -> datetime:
     return instant
 
 
-async def _with_tickets(context: CommandContext, name: str, wanted: Wanted, tickets: Sequence[str]) -> Wanted:
+async def choose_tickets(context: CommandContext, name: str, wanted: Wanted, tickets: Sequence[str]) -> Wanted:
     """Return what is wanted of one system, its tickets by their numbers, however they were named.
 
     Raises:

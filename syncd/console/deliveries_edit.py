@@ -11,7 +11,7 @@ from syncd.console.context import CommandContext, perform
 from syncd.console.output import say
 from syncd.mapping.text import clean, is_blank, one_line, tidy
 from syncd.model.communication import Channel, Direction, Message
-from syncd.model.errors import UsageError
+from syncd.model.errors import Missing, UsageError
 from syncd.store import lists, standing
 from syncd.store.lists import DeliveryInFull
 
@@ -25,11 +25,11 @@ async def get_delivery(context: CommandContext, delivery_id: int) -> DeliveryInF
     """Return a delivery in full.
 
     Raises:
-        UsageError: there is none of that id.
+        Missing: there is none of that id.
     """
     found = await context.database.read(lambda c: lists.find_delivery(c, delivery_id))
     if found is None:
-        raise UsageError(f"there is no delivery {delivery_id}; `syncd deliveries list` shows them")
+        raise Missing(f"there is no delivery {delivery_id}; `syncd deliveries list` shows them")
     return found
 
 

@@ -11,13 +11,14 @@ from syncd.console.output import Shown, counted, say
 from syncd.model.communication import zoned_text
 from syncd.model.delivery import Outcome
 from syncd.store import evidence
+from syncd.store.activity import ON_THE_WIRE
 from syncd.store.database import Connection
-from syncd.store.evidence import ON_THE_WIRE, Neighbour, Surroundings
+from syncd.store.evidence import Neighbour, Surroundings
 from syncd.store.lists import AttemptItem, DeliveryInFull
 
 FIRST_WORDS = 80
 
-_OUTCOMES = {
+OUTCOME_WORDS = {
     Outcome.DELIVERED.value: "delivered",
     Outcome.IN_DOUBT.value: "in doubt",
     Outcome.THROTTLED.value: "throttled",
@@ -109,7 +110,7 @@ def show_evidence(page: EvidencePage, shown: Shown) -> None:
     """Write the evidence for people."""
     say()
     say("Evidence")
-    shown.fields((f"  {name}", value) for name, value in _evidence_lines(page, shown.zone))
+    shown.fields((f"  {name}", value) for name, value in evidence_lines(page, shown.zone))
     say()
     say("Look for it in the CRM")
     shown.fields((f"  {name.replace('_', ' ')}", value) for name, value in look_for(page).items())
@@ -123,7 +124,8 @@ def _option(page: EvidencePage, name: str) -> str:
     return f"--{name}" if "resend" in page.judgement.risks else name
 
 
-def _evidence_lines(page: EvidencePage, zone: ZoneInfo) -> Iterator[tuple[str, Any]]:
+def evidence_lines(page: EvidencePage, zone: ZoneInfo) -> Iterator[tuple[str, Any]]:
+    """Yield what the evidence says, each with its name."""
     attempt, around = page.attempt, page.around
     yield "why", page.judgement.because
     yield "reached", page.judgement.reached
@@ -151,7 +153,7 @@ def _minute(page: EvidencePage) -> str:
     outcomes = page.around.outcomes
     if not outcomes:
         return f"no other attempt at {page.found.item.api} within a minute of it"
-    counts = ", ".join(f"{number} {_OUTCOMES.get(name, name)}" for name, number in sorted(outcomes.items()))
+    counts = ", ".join(f"{number} {OUTCOME_WORDS.get(name, name)}" for name, number in sorted(outcomes.items()))
     others = counted(sum(outcomes.values()), "other attempt")
     return f"{others} at {page.found.item.api} within a minute of it: {counts}"
 

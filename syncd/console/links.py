@@ -1,22 +1,21 @@
 """`syncd links`: the ties of tickets to threads."""
 
 import sys
-from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
 from syncd.console import link_actions
-from syncd.console.context import CommandContext, parse_instant, perform
-from syncd.console.link_actions import get_link
+from syncd.console.context import CommandContext, perform
+from syncd.console.link_actions import count_waiting, get_link, parse_from
 from syncd.console.link_page import advice, describe, from_words, link_values
 from syncd.console.links_import import ImportResult, import_links, read_import
 from syncd.console.output import Shown, counted, notice, print_json, say
 from syncd.console.worker import carry_out, failure_of, has_ended
 from syncd.model.communication import Thread
 from syncd.model.errors import SyncdError, UsageError
-from syncd.model.link import THE_START, Link, LinkState, NewLink
+from syncd.model.link import Link, LinkState, NewLink
 from syncd.model.ticket import TicketRef
 from syncd.store import links, standing
 from syncd.store.requests import Request, RequestKind
@@ -27,22 +26,6 @@ WAIT_SECONDS = 60.0
 LinkId = Annotated[int, typer.Argument(metavar="ID", help="The link's id, as `syncd links list` shows it.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON array.")]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N alone.")]
-
-
-def parse_from(text: str, now: datetime, zone: ZoneInfo) -> tuple[datetime, bool]:
-    """Return the instant from which replies count as new, and whether the zone was added to what was written.
-
-    `now` and `start` are words for the instant of registering, and for everything.
-
-    Raises:
-        UsageError: neither one of the words nor an instant.
-    """
-    if text in {"now", "start"}:
-        return (now if text == "now" else THE_START), False
-    try:
-        return parse_instant(text, zone)
-    except UsageError as error:
-        raise UsageError(f"{error}, or `now`, or `start`") from None
 
 
 @app.command("add")
@@ -210,7 +193,7 @@ def resume_link(
         if follow:
             await _follow(context, await get_link(context, link_id))
             return
-        resumed = await link_actions.resume_link(context, link_id, "resumed")
+        resumed = await link_actions.resume_link(context, link_id)
         say(f"link {link_id} is {resumed.state}; its ticket is read by the next sweep")
         if resumed.merged_into is not None:
             notice(
@@ -246,10 +229,10 @@ def remove_link(
         if link.state is LinkState.REMOVED:
             say(f"link {link_id} was removed before")
             return
-        waiting = await link_actions.count_waiting(context, link_id)
+        waiting = await count_waiting(context, link_id)
         _confirm(f"Removing {describe(link)} skips {counted(waiting, 'waiting delivery')}.", yes=yes)
-        skipped = await link_actions.remove_link(context, link_id, "removed")
-        say(f"link {link_id} is removed; {counted(skipped, 'delivery')} skipped")
+        skipped = await link_actions.remove_link(context, link_id)
+        say(f"link {link_id} is removed; {counted(skipped or 0, 'delivery')} skipped")
 
     perform(ctx, work)
 

@@ -60,7 +60,12 @@ def report_unexpected(error: BaseException) -> None:
 
 def print_json(value: Any) -> None:
     """Write a value as JSON, in ASCII alone: so no text in it can do anything to a terminal, and nothing is lost."""
-    print(json.dumps(value, default=_plain, indent=2))
+    print(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return a value as JSON in ASCII; instants and words of ours become texts."""
+    return json.dumps(value, default=_plain, indent=2)
 
 
 def _plain(value: Any) -> Any:

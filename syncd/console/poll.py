@@ -52,9 +52,23 @@ def poll(
 
 
 async def find_systems(context: CommandContext, given: str | None, tickets: Collection[str]) -> list[str]:
-    """Return the systems that a command is about: the given one, those that the tickets are linked to, or all.
+    """Return the systems that a command is about; those that are left out are said.
 
-    Without a given one, those that a person has paused are left out, which is said.
+    Raises:
+        UsageError: there is none, or no link to one of the tickets.
+    """
+    names, left_out = await choose_systems(context, given, tickets)
+    for name, reason in left_out.items():
+        notice(f"{name} is paused ({reason}) and left out; syncd systems resume {name}")
+    return names
+
+
+async def choose_systems(
+    context: CommandContext, given: str | None, tickets: Collection[str]
+) -> tuple[list[str], dict[str, str]]:
+    """Return the systems that something is about: the given one, those that the tickets are linked to, or all.
+
+    Without a given one, those that a person has paused are left out; they come second, each with the reason.
 
     Raises:
         UsageError: there is none, or no link to one of the tickets.
@@ -66,13 +80,12 @@ async def find_systems(context: CommandContext, given: str | None, tickets: Coll
         raise UsageError("no [systems.NAME] is configured")
     if tickets:
         names &= {name for ticket in tickets for name in await _linked_systems(context, given, ticket)}
+    left_out: dict[str, str] = {}
     if given is None:
         states = await context.database.read(health.list_systems)
-        for name in sorted(names):
-            if name in states and states[name].paused_by == health.PERSON:
-                notice(f"{name} is paused ({states[name].reason}) and left out; syncd systems resume {name}")
-                names.discard(name)
-    return sorted(names)
+        paused = {name for name in names if name in states and states[name].paused_by == health.PERSON}
+        left_out = {name: states[name].reason or "" for name in sorted(paused)}
+    return sorted(names - left_out.keys()), left_out
 
 
 async def _linked_systems(context: CommandContext, given: str | None, ticket: str) -> set[str]:

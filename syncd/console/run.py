@@ -2,12 +2,16 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import typer
 from loguru import logger
 
+from syncd.console.alerting import alerting
 from syncd.console.context import Invocation, invocation_of
+from syncd.console.web.meter import PrometheusMeter
 from syncd.console.web.server import serving
 from syncd.service.daemon import Daemon
 from syncd.service.log import configure_log
@@ -28,12 +32,20 @@ def run(
     """
     invocation = invocation_of(ctx)
     settings = load_with_log(invocation)
+    meter = PrometheusMeter(invocation.clock)
+
+    @asynccontextmanager
+    async def beside(started: Daemon) -> AsyncIterator[None]:
+        async with alerting(started), serving(started, meter):
+            yield
+
     daemon = Daemon(
         settings=settings,
         clock=invocation.clock,
         notifier=Notifier(invocation.environ, invocation.clock),
         reload_settings=lambda: load_with_log(invocation),
-        beside=serving,
+        beside=beside,
+        meter=meter,
     )
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         if once:
@@ -52,7 +64,8 @@ def load_with_log(invocation: Invocation) -> Settings:
         SettingsError: every mistake in them.
     """
     settings = invocation.load_settings()
-    configure_log(settings.log.level, settings.log.format, sys.stderr, invocation.environ)
+    log = settings.log
+    configure_log(log.level, log.format, sys.stderr, invocation.environ, log.verbose)
     for problem in settings.warnings():
         logger.bind(place=problem.place).warning("settings: {}", problem)
     return settings

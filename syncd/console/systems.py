@@ -5,10 +5,11 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from syncd.console import pauses
 from syncd.console.context import CommandContext, perform
 from syncd.console.output import Shown, print_json, say
 from syncd.model.health import SystemState
-from syncd.store import health, standing
+from syncd.store import health
 from syncd.store.database import Connection
 
 if TYPE_CHECKING:  # it imports the vendors' HTTP, a third of a second that a help text does not need
@@ -82,14 +83,7 @@ def pause(
     """Ask a system for nothing until it is resumed."""
 
     async def work(context: CommandContext) -> None:
-        context.get_system(name)
-        by = context.decision(reason)
-
-        def write(connection: Connection) -> None:
-            health.pause_system(connection, name, health.PERSON, f"{by.who}: {by.reason}", by.at)
-            standing.write_decision(connection, "pause", f"system {name}", by)
-
-        await context.database.write(write)
+        await pauses.pause_system(context, name, reason)
 
     perform(ctx, work)
     say(f"{name} is paused; to go on: syncd systems resume {name}")
@@ -104,15 +98,6 @@ def resume(
     """Poll a paused system again, at once."""
 
     async def work(context: CommandContext) -> bool:
-        context.get_system(name)
-        by = context.decision(reason)
-
-        def write(connection: Connection) -> bool:
-            was_paused = health.resume_system(connection, name)
-            if was_paused:
-                standing.write_decision(connection, "resume", f"system {name}", by)
-            return was_paused
-
-        return await context.database.write(write)
+        return await pauses.resume_system(context, name, reason)
 
     say(f"{name} is polled again" if perform(ctx, work) else f"{name} was not paused")

@@ -15,9 +15,9 @@ from typing import Any
 from syncd.console.context import CommandContext
 from syncd.console.output import notice
 from syncd.console.seat import Seat, find_seat
-from syncd.model.errors import StoreError, UsageError
+from syncd.model.errors import Conflict, StoreError
 from syncd.store import health, requests
-from syncd.store.requests import Request, RequestKind, RequestState
+from syncd.store.requests import OPEN_STATES, Request, RequestKind, RequestState
 
 LOOK_SECONDS = 0.25
 LOCK_SECONDS = 2.0
@@ -31,8 +31,8 @@ def silent(_request: Request) -> None:
 
 
 def has_ended(request: Request) -> bool:
-    """Say whether a request was carried out, well or not."""
-    return request.state in {RequestState.DONE, RequestState.FAILED}
+    """Say whether a request was carried out, well or not, or stopped."""
+    return request.state not in OPEN_STATES
 
 
 def failure_of(request: Request) -> str | None:
@@ -75,11 +75,11 @@ async def refuse_paused(context: CommandContext, system_name: str) -> None:
     """Refuse to ask a system for something while a person has paused it.
 
     Raises:
-        UsageError: with how to resume it.
+        Conflict: with how to resume it.
     """
     state = await context.database.read(lambda connection: health.get_system(connection, system_name))
     if state.paused_by == health.PERSON:
-        raise UsageError(
+        raise Conflict(
             f"{system_name} is paused ({state.reason}), so nothing is asked of it; `syncd systems resume {system_name}`"
         )
 

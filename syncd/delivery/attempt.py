@@ -19,9 +19,20 @@ from syncd.delivery.decide import Next, Verdict, decide, judge
 from syncd.delivery.health import throttle_seconds
 from syncd.model.clock import Clock
 from syncd.model.communication import thread_update
-from syncd.model.delivery import THREAD_RETRY, DeliveryState, Evidence, Outcome, Reached, retry_delay
+from syncd.model.delivery import (
+    STALE_AFTER,
+    THREAD_RETRY,
+    DeliveryKind,
+    DeliveryState,
+    Evidence,
+    Lane,
+    Outcome,
+    Reached,
+    retry_delay,
+)
 from syncd.model.errors import StoreError
 from syncd.model.lease import Tenure
+from syncd.model.meter import Hops, Meter, Unmetered
 from syncd.model.policy import ApiPolicy, Order
 from syncd.store import health, holding, late, leases, outbox, restored
 from syncd.store.database import Connection, Database
@@ -30,7 +41,6 @@ from syncd.store.outbox import Outgoing, Record
 
 COMMIT_AGAIN_SECONDS = 1.0
 MARK_AGAIN = timedelta(seconds=5)
-STALE_AFTER = timedelta(minutes=10)
 NOTE_SUCCESS_EVERY = timedelta(seconds=30)
 
 
@@ -69,6 +79,7 @@ class Sender:
     uncommitted: int = 0
     store_failed: bool = False
     success_noted_at: datetime | None = None
+    meter: Meter = field(default_factory=Unmetered)
 
 
 @dataclass(slots=True)
@@ -97,11 +108,30 @@ class Attempt:
         except NotAcknowledged:
             await self._unmark(outgoing)
             return None
+        answered_at = self.sender.clock.monotonic()
         verdict = judge(evidence, outgoing.thread, policy.on_500)
         following = decide(verdict, failures=outgoing.failures, doubts=outgoing.doubts, policy=policy.in_doubt)
         await self._record(outgoing, evidence, verdict, following)
         _log(outgoing, evidence, verdict, following)
+        hops = self._hops(outgoing, answered_at) if verdict.outcome is Outcome.DELIVERED else None
+        self.sender.meter.attempted(policy.name, verdict.outcome, hops)
         return verdict
+
+    def _hops(self, outgoing: Outgoing, answered_at: float) -> Hops | None:
+        """Return how long a reply took; None of what says nothing about that: backfilled, or decided by a person."""
+        is_live = outgoing.kind is DeliveryKind.REPLY and outgoing.lane is Lane.LIVE and not outgoing.manual
+        if not is_live or self.sent_at is None:
+            return None
+        clock = self.sender.clock
+        sent_at = clock.now() - timedelta(seconds=clock.monotonic() - self.sent_at)
+        taken_in, sent = outgoing.created_at - outgoing.message.occurred_at, sent_at - outgoing.created_at
+        # Another clock has told the first instant, and ours may have been set since the second.
+        return Hops(
+            outgoing.system,
+            max(0.0, taken_in.total_seconds()),
+            max(0.0, sent.total_seconds()),
+            answered_at - self.sent_at,
+        )
 
     async def _ready(self, delivery_id: int) -> Outgoing | None:
         """Return the delivery if it may be sent now; what has waited long is read again first."""

@@ -75,6 +75,7 @@ class Collected:
 
     `started_at` is when the reading began: a link made due after that stays due. `next_due_at` is None where the
     feed alone stands for the link from now on. `is_ticket_fresh`: the ticket was read too, and is stored.
+    `request_id` is the backfill that asked for it.
     """
 
     link_id: int
@@ -92,6 +93,18 @@ class Collected:
     next_due_at: datetime | None = None
     complete: bool = False
     is_ticket_fresh: bool = True
+    request_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """A delivery that was put into the outbox, and the reply that it came of: what ties the two in the log."""
+
+    delivery_id: int
+    link_id: int
+    ticket: str | None
+    reply_id: str | None
+    state: DeliveryState
 
 
 @dataclass(slots=True)
@@ -103,7 +116,7 @@ class Stored:
     skipped: int = 0
     parked: int = 0
     changed: int = 0
-    delivery_ids: list[int] = field(default_factory=list)
+    taken_in: list[TakenIn] = field(default_factory=list)
 
     def add(self, other: "Stored") -> None:
         """Add the counts of another reading."""
@@ -112,7 +125,7 @@ class Stored:
         self.skipped += other.skipped
         self.parked += other.parked
         self.changed += other.changed
-        self.delivery_ids += other.delivery_ids
+        self.taken_in += other.taken_in
 
 
 @dataclass(frozen=True, slots=True)

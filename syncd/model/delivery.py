@@ -101,6 +101,9 @@ RETRY_SCHEDULE: tuple[timedelta, ...] = (
 THREAD_RETRY: tuple[timedelta, ...] = (timedelta(minutes=30), timedelta(hours=2), timedelta(hours=12))
 """How slowly a thread that the API refuses is tried again; the last one repeats."""
 
+STALE_AFTER = timedelta(minutes=10)
+"""What was read longer ago is read again before it is sent."""
+
 
 def retry_delay(schedule: tuple[timedelta, ...], failures: int) -> timedelta:
     """Return the wait after that many counted failures (1 or more)."""

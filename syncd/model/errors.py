@@ -70,5 +70,13 @@ class UsageError(SyncdError):
     exit_code = 2
 
 
+class Missing(UsageError):
+    """What was asked about is not there."""
+
+
+class Conflict(UsageError):
+    """What was asked for does not fit to how things stand; nothing was changed."""
+
+
 class StoreError(SyncdError):
     """The database cannot be used as it is: too new, locked by another worker, restored, unreachable."""

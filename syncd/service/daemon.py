@@ -17,6 +17,7 @@ from loguru import logger
 
 from syncd.model.clock import Clock
 from syncd.model.errors import StoreError, SyncdError
+from syncd.model.meter import Meter, Unmetered
 from syncd.service.notify import Notifier
 from syncd.service.ownership import Ownership
 from syncd.service.parts import Parts
@@ -29,7 +30,7 @@ from syncd.store.database import Database, open_database
 from syncd.store.high_water import HighWater
 from syncd.store.lock import PATIENCE_SECONDS, WorkerLock, take_lock
 from syncd.store.lost import refuse_lost
-from syncd.store.requests import RequestState
+from syncd.store.requests import RequestKind, RequestState
 from syncd.store.schema import ensure_schema
 
 DRAIN_SECONDS = 60.0
@@ -51,6 +52,7 @@ class Daemon:
     notifier: Notifier
     reload_settings: Callable[[], Settings]
     beside: Beside = lambda _: contextlib.nullcontext()
+    meter: Meter = field(default_factory=Unmetered)
     database: Database = field(init=False)
     high_water: HighWater = field(init=False)
     parts: Parts = field(init=False)
@@ -68,8 +70,9 @@ class Daemon:
         url, seconds = self.settings.database.url.get_secret_value(), self.settings.database.lease_seconds
         # What is frozen within a transaction loses it before its lease ends, so that it keeps nobody waiting.
         self.database = open_database(url, idle_seconds=seconds * 2 / 3)
+        self.database.around_commit = self.meter.committing
         self.high_water = HighWater(high_water_path(self.settings))
-        self.parts = Parts(self.settings, self.database, self.clock, self.high_water, self._stop.set)
+        self.parts = Parts(self.settings, self.database, self.clock, self.high_water, self._stop.set, meter=self.meter)
         if self.database.dialect == "postgresql":
             self.parts.only_worker = False
             own = open_database(url, command_seconds=seconds / 2, idle_seconds=seconds / 2)
@@ -196,7 +199,9 @@ class Daemon:
                 part = self.parts.systems.get(request.system)
                 if part is None or request.state is not RequestState.WAITING:
                     continue
-                if not part.lane.is_at_work_on(request.kind):
+                if request.kind is RequestKind.HOOK:
+                    part.lane.hooked()
+                elif not part.lane.is_at_work_on(request.kind):
                     part.lane.trigger()
 
     async def _watch(self) -> None:
@@ -213,6 +218,7 @@ class Daemon:
             logger.bind(lanes=stuck).error("lanes make no progress; the watchdog is not fed")
         else:
             self.notifier.feed_watchdog()
+            self.meter.watchdog_fed()
         self.notifier.status(self.parts.status_line())
 
     async def _watch_database(self) -> None:

@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from errno import errorcode
@@ -37,17 +37,24 @@ SPEAKING_LIBRARIES = ("apscheduler",)
 
 
 def configure_log(
-    level: str = "INFO", form: str = "auto", stream: TextIO = sys.stderr, environ: Mapping[str, str] = os.environ
+    level: str = "INFO",
+    form: str = "auto",
+    stream: TextIO = sys.stderr,
+    environ: Mapping[str, str] = os.environ,
+    verbose: Collection[str] = (),
 ) -> None:
     """Send every log line of the process to a stream: ours from `level` on, those of libraries from WARNING on.
 
-    `form` is auto (human on a terminal, else JSON), human or json.
+    `form` is auto (human on a terminal, else JSON), human or json. Of the systems and apis in `verbose` every line is
+    written, whatever the level.
     """
     human = form == "human" or (form == "auto" and stream.isatty())
     render = _Human(coloured=stream.isatty() and "NO_COLOR" not in environ) if human else _json_line
     sink = _Sink(stream, render, for_journal=leads_to_journal(stream, environ))
     logger.remove()
-    logger.add(sink, level=level, format=_no_text, backtrace=False, diagnose=False, catch=False)
+    least = "DEBUG" if verbose else level
+    wanted = _Wanted(logger.level(level).no, frozenset(verbose)) if verbose else None
+    logger.add(sink, level=least, format=_no_text, filter=wanted, backtrace=False, diagnose=False, catch=False)
     logging.root.handlers = [_ToLoguru()]
     logging.root.setLevel(logging.WARNING)
 
@@ -89,6 +96,20 @@ def describe_exception(error: BaseException, depth: int = 1) -> dict[str, Any]:
     if isinstance(error, BaseExceptionGroup):
         found["group"] = [describe_exception(one, depth + 1) for one in error.exceptions[:LONGEST_CHAIN]]
     return found
+
+
+class _Wanted:
+    """Lets lines pass that are severe enough, or that are about what somebody looks into."""
+
+    def __init__(self, least: int, verbose: frozenset[str]) -> None:
+        self._least = least
+        self._verbose = verbose
+
+    def __call__(self, record: "loguru.Record") -> bool:
+        if record["level"].no >= self._least:
+            return True
+        extra = record["extra"]
+        return extra.get("system") in self._verbose or extra.get("api") in self._verbose
 
 
 class _Sink:

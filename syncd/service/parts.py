@@ -9,6 +9,7 @@ from loguru import logger
 
 from syncd.model.clock import Clock
 from syncd.model.lease import Kind, Leave, OwnersLeave, Subject, Tenure
+from syncd.model.meter import Meter, Unmetered
 from syncd.service.settings import Settings
 from syncd.service.wiring import ApiPart, Shared, SystemPart, make_api, make_system, worker_name
 from syncd.store.database import Database
@@ -43,6 +44,7 @@ class Parts:
     broken: str | None = None
     worker: str = field(default_factory=worker_name)
     only_worker: bool = True
+    meter: Meter = field(default_factory=Unmetered)
     _tasks: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
     _tenures: dict[Subject, Tenure] = field(default_factory=dict)
     _locks: "defaultdict[Subject, asyncio.Lock]" = field(default_factory=lambda: defaultdict(asyncio.Lock))
@@ -88,9 +90,9 @@ class Parts:
             leave, database = self._leave(self.may_poll, tenure), self.database
             if tenure is not None:
                 database = FencedDatabase(self.database, tenure.lease)
-            self.systems[name] = make_system(name, self.settings.systems[name], database, self.clock, leave)
+            self.systems[name] = make_system(name, self.settings.systems[name], database, self.clock, leave, self.meter)
             return
-        shared = Shared(self.database, self.clock, self.high_water, self.worker)
+        shared = Shared(self.database, self.clock, self.high_water, self.worker, self.meter)
         leave = self._leave(self.may_send, tenure)
         self.apis[name] = make_api(name, self.settings, shared, leave, self._find_system, tenure)
 
@@ -120,6 +122,12 @@ class Parts:
         part = self.systems.get(name)
         if part is not None:
             part.lane.trigger()
+
+    def hooked(self, name: str) -> None:
+        """Let the lane of a system read what webhooks have made due, if it is here."""
+        part = self.systems.get(name)
+        if part is not None:
+            part.lane.hooked()
 
     async def once(self) -> list[str]:
         """Make one turn of every lane, then deliver until nothing may start; return which systems and apis failed."""

@@ -77,7 +77,8 @@ class ReadAgain:
             return wait_seconds
         turns.reading += 1
         try:
-            return await read_again(system, outgoing.link_id)
+            with logger.contextualize(system=system.name):
+                return await read_again(system, outgoing.link_id)
         except (RetryLater, PauseSystem, TimeoutError) as error:
             # It is about the system, not about this ticket: nobody asks it for a while.
             asked = error.wait_seconds if isinstance(error, RetryLater) else None

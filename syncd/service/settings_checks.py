@@ -82,6 +82,28 @@ def check_link_host(host: str) -> str:
     return lowered
 
 
+def check_webhook(address: SecretStr) -> SecretStr:
+    """Return an address that alerts are posted to: https (plain http on loopback alone), the path being the secret."""
+    text = address.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        check_address(f"{parts.scheme}://{parts.netloc}")
+    except ValueError:
+        raise ValueError("must be an address that begins with https://, without user and password") from None
+    if parts.fragment or not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("has a # or a character in it that no address can have")
+    return address
+
+
+def check_command(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a command as the list of its words; it is run without a shell, from wherever the service runs."""
+    if command and not PurePosixPath(command[0]).is_absolute():
+        raise ValueError("must begin with the absolute path of a program: it is run without a shell")
+    if any("\0" in word for word in command):
+        raise ValueError("has a NUL in it, which no command can be given")
+    return command
+
+
 def check_note_text(text: str) -> str:
     """Return the text of a status note: not blank, and with no other gap in it than {status}."""
     try:

@@ -36,10 +36,12 @@ from syncd.model.policy import ApiPolicy, Mode, On500, OnEdit, OnMerge, Order, S
 from syncd.service.settings_checks import (
     check_address,
     check_api_address,
+    check_command,
     check_database_url,
     check_link_host,
     check_listen,
     check_note_text,
+    check_webhook,
     check_zone,
     checked_options,
     zone_oddity,
@@ -168,6 +170,21 @@ class ConsoleSettings(_Table):
         return self.socket is not None or (self.address is not None and self.address[0] in LOOPBACK)
 
 
+class AlertSettings(_Table):
+    """[alerts]: who is told when something does not go on, and how soon."""
+
+    command: Annotated[tuple[str, ...], AfterValidator(check_command)] = ()
+    webhook: Annotated[SecretStr, AfterValidator(check_webhook)] | None = None
+    after_minutes: Positive = 15
+    intervals: Annotated[float, Field(ge=1)] = 5
+    repeat_hours: Positive = 24
+
+    @property
+    def is_configured(self) -> bool:
+        """Say whether anybody is told."""
+        return bool(self.command) or self.webhook is not None
+
+
 class RetentionSettings(_Table):
     """[retention]: how long contents stay after their delivery; ids stay for ever."""
 
@@ -179,6 +196,7 @@ class LogSettings(_Table):
 
     level: Annotated[LogLevel, BeforeValidator(_upper)] = LogLevel.INFO
     format: LogFormat = LogFormat.AUTO
+    verbose: tuple[str, ...] = ()
 
 
 class ApiSettings(_Table):
@@ -269,6 +287,7 @@ class Settings(BaseSettings):
     state_directory: Path
     database: DatabaseSettings = DatabaseSettings()
     console: ConsoleSettings = ConsoleSettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
     retention: RetentionSettings = RetentionSettings()
     api: Mapping[Name, ApiSettings] = Field(default_factory=dict)
@@ -297,6 +316,8 @@ class Settings(BaseSettings):
     def warnings(self) -> list[Problem]:
         """Return what works and should still be looked at."""
         found = [*self._noticed, *self._odd_zones(), *self._quick_apis(), *self._adapter_warnings()]
+        unknown = [name for name in self.log.verbose if name not in self.systems and name not in self.api]
+        found += [Problem("log.verbose", f"there is no system and no api {name}") for name in unknown]
         for table, empty in (("api", not self.api), ("systems", not self.systems)):
             if empty:
                 found.append(Problem(table, f"no [{table}.NAME] is configured, so there is nothing to do"))

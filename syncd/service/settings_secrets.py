@@ -16,7 +16,7 @@ from syncd.service.settings_places import Findings, Outline, Place, Tree, leaves
 
 DIRECTORY_ID = "credentials"
 LARGEST_SECRET_BYTES = 64 * 1024
-OURS = ("api", "systems", "database", "console")
+OURS = ("api", "systems", "database", "console", "alerts")
 
 
 class UnreadableSecret(Exception):
@@ -70,7 +70,7 @@ def _is_wanted(place: Place, outline: Outline, configured: Tree) -> bool:
 
 
 def _wanted_places(outline: Outline, configured: Tree) -> list[Place]:
-    places: list[Place] = [("database", "url"), ("console", "token")]
+    places: list[Place] = [("database", "url"), ("console", "token"), ("alerts", "webhook")]
     places += [("api", name, "api_key") for name in table_at(configured, "api")]
     for name in table_at(configured, "systems"):
         places.append(("systems", name, "webhook_secret"))

@@ -16,7 +16,7 @@ def sweep_counts(done: Sweep | None) -> dict[str, Any]:
     counts = {key: value for key, value in asdict(done).items() if key != "stored"}
     counts.pop("is_cut")
     stored = asdict(done.stored)
-    stored.pop("delivery_ids")
+    stored.pop("taken_in")
     # `changed` of a sweep counts tickets, that of what was stored deliveries that waited.
     stored["updated"] = stored.pop("changed")
     return counts | stored

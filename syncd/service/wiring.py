@@ -13,6 +13,7 @@ from syncd.delivery.attempt import Sender
 from syncd.delivery.dispatcher import Dispatcher
 from syncd.model.clock import Clock
 from syncd.model.lease import Leave, Tenure
+from syncd.model.meter import Meter, Unmetered, answer_class
 from syncd.service.reading_again import ReadAgain
 from syncd.service.settings import ApiSettings, Settings, SystemSettings
 from syncd.service.system_lane import SystemLane
@@ -80,10 +81,19 @@ def open_api(settings: ApiSettings, clock: Clock) -> OpenApi:
     )
 
 
-def make_system(name: str, settings: SystemSettings, database: Database, clock: Clock, allowed: Leave) -> SystemPart:
+def make_system(
+    name: str,
+    settings: SystemSettings,
+    database: Database,
+    clock: Clock,
+    allowed: Leave,
+    meter: Meter | None = None,
+) -> SystemPart:
     """Return the lane of a system, not running yet."""
     system, opened = open_system(name, settings, database, clock)
-    return SystemPart(settings, SystemLane(system, allowed), opened)
+    meter = meter or Unmetered()
+    opened.http.on_answer = lambda status: meter.asked(name, answer_class(status))
+    return SystemPart(settings, SystemLane(system, allowed, meter=meter), opened)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,7 @@ class Shared:
     clock: Clock
     high_water: HighWater
     worker: str
+    meter: Meter
 
 
 def make_api(
@@ -119,5 +130,6 @@ def make_api(
         refresh=ReadAgain(find_system, clock, None if tenure is None else shared.database),
         jitter=lambda: spread.random() * 0.1,
         tenure=tenure,
+        meter=shared.meter,
     )
     return ApiPart(mine, Dispatcher(sender, allowed), api)

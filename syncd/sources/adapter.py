@@ -23,6 +23,7 @@ from syncd.model.errors import UnexpectedAnswer
 from syncd.model.ticket import ChangePage, Cursor, Identity, Reply, Ticket, TicketRef, Unavailable
 from syncd.sources.body import parse_json
 from syncd.sources.trial import TriedField, tried_fields
+from syncd.sources.webhook import Webhook
 
 
 class Capability(StrEnum):
@@ -204,6 +205,7 @@ class Adapter(ABC, Generic[ConfigT]):
     - `capabilities`: which of the optional ways this vendor has.
     - `title` and `documentation`: the vendor's name for people, and the address of its API documentation.
     - `permissions`: the least permissions that the credentials need, in the vendor's words.
+    - `webhook`: what its webhooks look like, if it has any; they only hasten the reading of a ticket.
 
     Failures have names (syncd.model.errors): RetryLater, PauseSystem, TicketUnavailable, InvalidTicketRef. Anything
     else is a bug that fails its ticket and never the sweep. A vendor that answers 200 with an error inside has
@@ -215,6 +217,7 @@ class Adapter(ABC, Generic[ConfigT]):
     title: ClassVar[str]
     documentation: ClassVar[str]
     permissions: ClassVar[str]
+    webhook: ClassVar[Webhook | None] = None
 
     def __init__(self, options: ConfigT, http: Http, link_hosts: Collection[str] = ()) -> None:
         self.options = options
@@ -230,6 +233,11 @@ class Adapter(ABC, Generic[ConfigT]):
     def described(cls, options: ConfigT) -> frozenset[Capability]:  # noqa: ARG003 - for adapters to override
         """Return the capabilities that these options leave. Override it where the options decide. No I/O."""
         return cls.capabilities
+
+    @classmethod
+    def described_webhook(cls, options: ConfigT) -> Webhook | None:  # noqa: ARG003 - for adapters to override
+        """Return what webhooks look like with these options. Override it where the options decide. No I/O."""
+        return cls.webhook
 
     @classmethod
     def warnings(cls, options: ConfigT) -> tuple[str, ...]:  # noqa: ARG003 - for adapters to override

@@ -2,10 +2,11 @@
 
 import asyncio
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import aiohttp
+from loguru import logger
 
 from syncd import __version__
 from syncd.model.clock import Clock
@@ -14,6 +15,7 @@ from syncd.sources.adapter import Connection, Refused, Response
 from syncd.sources.address import bare_path, host_in, parse_base_address
 from syncd.sources.authentication import signature_for
 from syncd.sources.budget import Budget
+from syncd.sources.errand import errand_now
 from syncd.sources.excerpt import error_excerpt
 from syncd.sources.passes import PassRequest, is_asked_too_often, secret_text
 from syncd.sources.request import Params, Request, request_for
@@ -42,7 +44,8 @@ class VendorHttp:
     """The `Http` of `syncd.sources.adapter` for one connection; see there for what it promises.
 
     `timeout_seconds` is the longest silence while connecting or reading; a whole answer may take four times that.
-    `requests_per_minute` overrides the connection's own. `largest_body_bytes` counts decompressed bytes.
+    `requests_per_minute` overrides the connection's own. `largest_body_bytes` counts decompressed bytes. `on_answer`
+    is told the status of every answer, None where a request had none.
 
     Raises:
         SettingsError: a base address or a secret that cannot be used.
@@ -60,6 +63,7 @@ class VendorHttp:
     ) -> None:
         self.requests_sent = 0
         self.requests_under_way = 0
+        self.on_answer: Callable[[int | None], None] = lambda _status: None
         self._connection = connection
         self._clock = clock
         self._timeout_seconds = timeout_seconds
@@ -80,6 +84,11 @@ class VendorHttp:
 
     def __repr__(self) -> str:
         return f"<VendorHttp {self._address.host}>"
+
+    @property
+    def pace_left(self) -> float:
+        """Return how many requests may go out at once; less than one is the way to the next."""
+        return self._budget.left()
 
     async def close(self) -> None:
         """Close all connections; harmless if there are none."""
@@ -205,16 +214,31 @@ class VendorHttp:
         return [self._budget, *(self._narrower[prefix] for prefix in sorted(fitting, key=len))]
 
     async def _send(self, request: Request) -> Response:
-        """Send a request once, when slot and pace allow it."""
+        """Send a request once, when slot and pace allow it; one of an errand once that keeps nobody waiting."""
+        budgets, errand = self._budgets_for(request), errand_now()
+        if errand is not None:
+            for budget in reversed(budgets):
+                await budget.give_way()
         async with self._slots:
-            for budget in reversed(self._budgets_for(request)):
+            for budget in reversed(budgets):
                 await budget.take()
             self.requests_sent += 1
+            if errand is not None:
+                errand.requests += 1
             self.requests_under_way += 1
+            status, began = None, self._clock.monotonic()
             try:
-                return await self._exchange(request)
+                response = await self._exchange(request)
+                status = response.status
+                return response
             finally:
                 self.requests_under_way -= 1
+                self.on_answer(status)
+                milliseconds = round((self._clock.monotonic() - began) * 1000)
+                # The path alone: what is searched for, and some vendors' tokens, stand in the query.
+                logger.bind(method=request.method, path=request.path, status=status, milliseconds=milliseconds).debug(
+                    "request to the vendor"
+                )
 
     async def _exchange(self, request: Request) -> Response:
         """Send a request and read its answer.

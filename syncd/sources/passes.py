@@ -13,6 +13,7 @@ from syncd.sources.adapter import Response, SessionAuthentication, TokenAuthenti
 from syncd.sources.excerpt import error_excerpt
 from syncd.sources.request import Request
 
+MOST_DIGITS = 12
 _BUSY = "too many"  # how token endpoints that know no 429 say that they were asked too often
 
 
@@ -120,6 +121,8 @@ class TokenSource:
         lifetime = value.get("expires_in")
         if lifetime is None:
             return token, float("inf")
+        if isinstance(lifetime, str) and lifetime.isascii() and lifetime.isdecimal() and len(lifetime) < MOST_DIGITS:
+            lifetime = int(lifetime)  # RFC 6749 wants a number, and some servers write it as text
         if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or lifetime <= 0:
             raise UnexpectedAnswer(
                 f"{answer.path} answered an access token with an expires_in that is no number of seconds"

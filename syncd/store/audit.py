@@ -109,5 +109,5 @@ def delivered_before(connection: Connection, of: Link, ticket_number: str, befor
 
 def record_repair(connection: Connection, stored: Stored, by: Decision) -> None:
     """Write down, delivery by delivery, that an audit has queued what was missing."""
-    for delivery_id in stored.delivery_ids:
+    for delivery_id in (one.delivery_id for one in stored.taken_in):
         write_decision(connection, "audit repair", f"delivery {delivery_id}", by)

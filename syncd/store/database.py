@@ -6,7 +6,8 @@ nothing but SQL: it may be run twice when another operation of the same commit f
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -75,12 +76,14 @@ def _describe(error: BaseException, where: str) -> str:
 class Database:
     """A database in use. `where` names it for people, without a password.
 
-    `replaced`: another file stands where it was; nothing can be read or written any more.
+    `replaced`: another file stands where it was; nothing can be read or written any more. `around_commit` is given
+    the number of writes that share a transaction, and lasts as long as it does.
     """
 
     backend: Backend
     where: str
     replaced: bool = False
+    around_commit: Callable[[int], AbstractContextManager[None]] = lambda _writes: nullcontext()
     _waiting: list[_Waiting] = field(default_factory=list)
     _committer: asyncio.Task[None] | None = None
 
@@ -127,7 +130,8 @@ class Database:
 
     async def _commit(self, group: list[_Waiting], *, is_second_try: bool = False) -> None:
         try:
-            results = await self.backend.transact([waiting.operation for waiting in group])
+            with self.around_commit(len(group)):
+                results = await self.backend.transact([waiting.operation for waiting in group])
         except CommitFailed as failure:
             _fail(group, Unacknowledged(str(self._named(failure.error))))
         except NotBegun as failure:

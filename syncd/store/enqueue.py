@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, update
 
-from syncd.model.collected import Collected, NewDelivery, Stored
+from syncd.model.collected import Collected, NewDelivery, Stored, TakenIn
 from syncd.model.communication import Message
 from syncd.model.delivery import DeliveryState
 from syncd.store.tables import delivery, thread
@@ -57,6 +57,7 @@ def insert_delivery(
         "failures": 0,
         "doubts": 0,
         "manual": False,
+        "request_id": collected.request_id,
     }
     if new.state is DeliveryState.IN_DOUBT and collected.status is not None:
         # It may have carried the status too, so that no note of its own must tell it again.
@@ -66,7 +67,9 @@ def insert_delivery(
     inserted = connection.execute(
         delivery.insert().values(values | message_values(new.message)).returning(delivery.c.id)
     )
-    stored.delivery_ids.append(int(inserted.scalar_one()))
+    number = None if collected.ticket is None else collected.ticket.number
+    delivery_id = int(inserted.scalar_one())
+    stored.taken_in.append(TakenIn(delivery_id, collected.link_id, number, new.reply_id, new.state))
     if new.state is DeliveryState.PARKED:
         stored.parked += 1
     else:

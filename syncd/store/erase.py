@@ -219,7 +219,7 @@ def erase_requests(connection: Connection, threads: Sequence[CustomerThread]) ->
     systems = {system for one in threads for system in one.systems}
     if not addresses:
         return 0
-    ended = [RequestState.DONE.value, RequestState.FAILED.value]
+    ended = [RequestState.DONE.value, RequestState.FAILED.value, RequestState.STOPPED.value]
     rows = connection.execute(
         select(request.c.id, request.c.arguments).where(request.c.system.in_(systems), request.c.state.in_(ended))
     )

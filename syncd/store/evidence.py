@@ -12,14 +12,12 @@ from sqlalchemy import Connection, Select, func, select
 from syncd.model.delivery import DeliveryState
 from syncd.model.health import ApiState
 from syncd.store import health
+from syncd.store.activity import ON_THE_WIRE, first_attempt_since
 from syncd.store.tables import attempt, decision, delivery, thread
 
 AROUND = timedelta(minutes=1)
 NEIGHBOURS = 3
 DECISIONS_WITHIN = timedelta(hours=1)
-
-ON_THE_WIRE = "on_the_wire"
-"""Stands in place of an outcome that is not in yet."""
 
 _SENT = (DeliveryState.DELIVERED.value, DeliveryState.IN_DOUBT.value, DeliveryState.SENDING.value)
 
@@ -93,9 +91,8 @@ def doubtful_since(connection: Connection, delivery_id: int) -> datetime | None:
 
 def _outcomes(connection: Connection, api: str, at: datetime, attempt_id: int | None) -> dict[str, int]:
     begin, end = at - AROUND, at + AROUND
-    # Instants of attempts have no index. Their ids grow with them, all but a little, so these bound the search.
-    lowest = _first_id_since(connection, begin - AROUND)
-    highest = _first_id_since(connection, end + AROUND)
+    lowest = first_attempt_since(connection, begin - AROUND)
+    highest = first_attempt_since(connection, end + AROUND)
     outcome = func.coalesce(attempt.c.outcome, ON_THE_WIRE)
     rows = connection.execute(
         select(outcome, func.count())
@@ -110,21 +107,6 @@ def _outcomes(connection: Connection, api: str, at: datetime, attempt_id: int | 
         .group_by(outcome)
     )
     return {row[0]: row[1] for row in rows}
-
-
-def _first_id_since(connection: Connection, instant: datetime) -> int:
-    """Return about the lowest id of the attempts from an instant on, by halving; one above all if there is none."""
-    low, high = 1, int(connection.execute(select(func.coalesce(func.max(attempt.c.id), 0))).scalar_one()) + 1
-    while low < high:
-        middle = (low + high) // 2
-        nearest = connection.execute(
-            select(attempt.c.id, attempt.c.started_at).where(attempt.c.id >= middle).order_by(attempt.c.id).limit(1)
-        ).first()
-        if nearest is None or nearest.started_at >= instant:
-            high = middle
-        else:
-            low = nearest.id + 1
-    return low
 
 
 def _api_decisions(connection: Connection, api: str, at: datetime) -> tuple[ApiDecision, ...]:

@@ -6,7 +6,7 @@ Each look is a few seeks into one small index, whatever waits: the systems that 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from syncd.model.delivery import Lane
 from syncd.store.tables import thread
@@ -83,3 +83,31 @@ def find_next_due(connection: Connection, api: str) -> datetime | None:
         for system in _systems_with_heads(connection, api, lane)
     ]
     return min((instant for instant in instants if instant is not None), default=None)
+
+
+def count_before(connection: Connection, api: str, head: Head, now: datetime, most: int) -> int:
+    """Return how many deliveries leave an api before a head that is due, by the pace alone; counted up to `most`.
+
+    Those of its own system that were due before it, as many of each other one, which take turns with it, and before
+    a backfilled one all that is live.
+    """
+    due = thread.c.head_due_at <= now
+    found = own = _count(connection, (api, head.lane, head.system), thread.c.head_due_at < head.due_at, most)
+    for lane in Lane:
+        for system in _systems_with_heads(connection, api, lane) if lane <= head.lane else []:
+            if lane is not head.lane:
+                found += _count(connection, (api, lane, system), due, most)
+            elif system != head.system:
+                found += _count(connection, (api, lane, system), due, own + 1)
+    return min(found, most)
+
+
+def _count(connection: Connection, of: tuple[str, Lane, str], due: ColumnElement[bool], most: int) -> int:
+    api, lane, system = of
+    some = (
+        select(thread.c.id)
+        .where(thread.c.api == api, thread.c.head_lane == lane.value, thread.c.head_system == system)
+        .where(due)
+        .limit(most)
+    )
+    return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from syncd.model.errors import UsageError
+from syncd.model.errors import Conflict
 from syncd.model.health import ApiState, PauseCause, SystemState
 from syncd.store.statement import upsert
 from syncd.store.tables import api_state, system_state
@@ -59,11 +59,11 @@ def resume_api(connection: Connection, api: str) -> bool:
     """Send to an api again; return whether it was paused.
 
     Raises:
-        UsageError: it is paused because the database was restored; that takes a decision about the whole database.
+        Conflict: it is paused because the database was restored; that takes a decision about the whole database.
     """
     state = get_api(connection, api)
     if state.paused_cause is PauseCause.RESTORED:
-        raise UsageError(f"{api} waits because the database was restored from a backup; run `syncd db restored`")
+        raise Conflict(f"{api} waits because the database was restored from a backup; run `syncd db restored`")
     values = {"paused_cause": None, "reason": None, "since_at": None, "retry_at": None}
     upsert(connection, api_state, "api", {"api": api} | values)
     return state.paused_cause is not None

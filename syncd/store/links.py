@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select
 
 from syncd.model.communication import Thread, ThreadStatus
-from syncd.model.errors import UsageError
+from syncd.model.errors import Conflict
 from syncd.model.link import Cause, Link, LinkState, NewLink
 from syncd.model.ticket import Ticket, TicketRef
 from syncd.store.statement import chunks
@@ -83,7 +83,7 @@ def add(connection: Connection, new: NewLink, now: datetime) -> Added:
     """Register a link; registering the same again changes nothing and returns the one that is there.
 
     Raises:
-        UsageError: the thread has another link; a thread has at most one.
+        Conflict: the thread has another link; a thread has at most one.
     """
     thread_key = ensure_thread(connection, new.thread)
     there = connection.execute(
@@ -93,7 +93,7 @@ def add(connection: Connection, new: NewLink, now: datetime) -> Added:
         if there.system == new.system and _same_ticket(there, new.ref):
             return Added(there.id, created=False)
         name = there.ticket_number or there.given_number or there.given_link
-        raise UsageError(
+        raise Conflict(
             f"thread {new.thread.thread_id} of customer {new.thread.customer_id} at {new.thread.api} is linked to "
             f"ticket {name} of {there.system} (link {there.id}); a thread has one link. Remove that one first: "
             f"syncd links remove {there.id}"

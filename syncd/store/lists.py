@@ -87,8 +87,9 @@ _ITEM = (
 )
 
 
-def _items() -> Select[Any]:
-    return select(*_ITEM).join(thread, thread.c.id == delivery.c.thread_key)
+def items(*more: Any) -> Select[Any]:
+    """Return the selection of deliveries as they are listed, with more columns after those."""
+    return select(*_ITEM, *more).join(thread, thread.c.id == delivery.c.thread_key)
 
 
 def list_deliveries(
@@ -102,7 +103,7 @@ def list_deliveries(
     limit: int | None = None,
 ) -> list[DeliveryItem]:
     """Return deliveries by id, as asked for."""
-    statement = _items().order_by(delivery.c.id)
+    statement = items().order_by(delivery.c.id)
     for column, wanted in ((delivery.c.state, state), (thread.c.api, api), (delivery.c.system, system)):
         if wanted is not None:
             statement = statement.where(column == wanted)
@@ -117,7 +118,7 @@ def list_deliveries(
 
 def find_delivery(connection: Connection, delivery_id: int) -> DeliveryInFull | None:
     """Return a delivery in full."""
-    row = connection.execute(_items().where(delivery.c.id == delivery_id)).first()
+    row = connection.execute(items().where(delivery.c.id == delivery_id)).first()
     if row is None:
         return None
     full = connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
@@ -159,12 +160,6 @@ def count_all(connection: Connection) -> Counts:
     deliveries = connection.execute(select(delivery.c.state, func.count()).group_by(delivery.c.state)).all()
     pending = delivery.c.state == DeliveryState.PENDING.value
     oldest = connection.execute(select(func.min(delivery.c.created_at)).where(pending)).scalar_one()
-    by_api = connection.execute(
-        select(thread.c.api, func.count())
-        .join(delivery, delivery.c.thread_key == thread.c.id)
-        .where(pending)
-        .group_by(thread.c.api)
-    ).all()
     withheld = connection.execute(
         select(func.count()).select_from(ledger).where(ledger.c.disposition == "withheld")
     ).scalar_one()
@@ -173,8 +168,19 @@ def count_all(connection: Connection) -> Counts:
         {row[0]: row[1] for row in deliveries},
         int(withheld),
         oldest,
-        {row[0]: row[1] for row in by_api},
+        count_pending(connection),
     )
+
+
+def count_pending(connection: Connection) -> dict[str, int]:
+    """Count what waits to be sent, by api."""
+    rows = connection.execute(
+        select(thread.c.api, func.count())
+        .join(delivery, delivery.c.thread_key == thread.c.id)
+        .where(delivery.c.state == DeliveryState.PENDING.value)
+        .group_by(thread.c.api)
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def count_dispositions(connection: Connection, thread_key: int) -> dict[str, int]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Row, func, select, update
 
 from syncd.model.communication import Channel, Direction, Message, Thread, ThreadStatus
-from syncd.model.delivery import AttemptReason, DeliveryKind, DeliveryState, Outcome, Reached
+from syncd.model.delivery import AttemptReason, DeliveryKind, DeliveryState, Lane, Outcome, Reached
 from syncd.model.health import PauseCause
 from syncd.model.link import Cause, LinkState
 from syncd.store.tables import api_state, attempt, delivery, link, thread
@@ -27,6 +27,7 @@ class Outgoing:
     link_id: int
     system: str
     kind: DeliveryKind
+    lane: Lane
     reply_id: str | None
     ticket_number: str | None
     message: Message = field(repr=False)
@@ -106,6 +107,7 @@ def _outgoing(row: Row[tuple[object, ...]]) -> Outgoing:
         link_id=row.link_id,
         system=row.system,
         kind=DeliveryKind(row.kind),
+        lane=Lane(row.lane),
         reply_id=row.reply_id,
         ticket_number=row.ticket_number,
         message=message_of(row),

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from syncd.model.errors import Conflict, Missing
+from syncd.store.standing import Decision, write_decision
 from syncd.store.statement import insert
 from syncd.store.tables import backfill_step, request
 
@@ -20,6 +22,7 @@ class RequestKind(StrEnum):
     FOLLOW = "follow"
     REFRESH = "refresh"
     AUDIT = "audit"
+    HOOK = "hook"
 
 
 class RequestState(StrEnum):
@@ -29,6 +32,11 @@ class RequestState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    STOPPED = "stopped"
+
+
+OPEN_STATES = frozenset({RequestState.WAITING, RequestState.RUNNING})
+_OPEN = tuple(sorted(state.value for state in OPEN_STATES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ def ask(
             request.c.kind == kind.value,
             request.c.system == system,
             request.c.arguments == text,
-            request.c.state.in_([RequestState.WAITING.value, RequestState.RUNNING.value]),
+            request.c.state.in_(_OPEN),
         )
     ).first()
     if there is not None:
@@ -82,8 +90,7 @@ def ask(
 
 def open_requests(connection: Connection, system: str | None = None) -> list[Request]:
     """Return requests that wait or run, oldest first."""
-    states = [RequestState.WAITING.value, RequestState.RUNNING.value]
-    statement = select(request).where(request.c.state.in_(states)).order_by(request.c.id)
+    statement = select(request).where(request.c.state.in_(_OPEN)).order_by(request.c.id)
     if system is not None:
         statement = statement.where(request.c.system == system)
     return [_request(row) for row in connection.execute(statement)]
@@ -107,31 +114,78 @@ def find(connection: Connection, request_id: int) -> Request | None:
 
 
 def report(connection: Connection, request_id: int, progress: dict[str, Any]) -> None:
-    """Say how far a request has come; it runs from the first report on."""
+    """Say how far a request has come; it runs from the first report on. One that has ended stays as it is."""
     connection.execute(
         update(request)
-        .where(request.c.id == request_id)
+        .where(request.c.id == request_id, request.c.state.in_(_OPEN))
         .values(state=RequestState.RUNNING.value, progress=json.dumps(progress))
     )
 
 
 def end(connection: Connection, request_id: int, state: RequestState, result: dict[str, Any], now: datetime) -> None:
-    """End a request with its result."""
-    connection.execute(
+    """End a request with its result. One that was stopped stays so, with the result that it had come to."""
+    changed = {"result": json.dumps(result), "ended_at": now}
+    this = update(request).where(request.c.id == request_id)
+    if not connection.execute(this.where(request.c.state.in_(_OPEN)).values(changed | {"state": state.value})).rowcount:
+        connection.execute(this.where(request.c.state == RequestState.STOPPED.value).values(result=changed["result"]))
+
+
+def holds_open(connection: Connection, request_id: int) -> bool:
+    """Say whether a request is still to be carried out, and let nobody stop it before the caller's transaction ends."""
+    state = select(request.c.state).where(request.c.id == request_id).with_for_update(read=True)
+    return connection.execute(state).scalar() in _OPEN
+
+
+def recent(connection: Connection, kind: RequestKind, limit: int, before: int | None = None) -> list[Request]:
+    """Return requests of a kind, the newest first; `before` is the id to go on from."""
+    statement = select(request).where(request.c.kind == kind.value).order_by(request.c.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(request.c.id < before)
+    return [_request(row) for row in connection.execute(statement)]
+
+
+def ask_again(
+    connection: Connection, kind: RequestKind, system: str, arguments: dict[str, Any], since: datetime
+) -> int | None:
+    """Open the newest request of these arguments anew if it was stopped, or failed, since an instant; return its id.
+
+    What it has dealt with stays dealt with.
+    """
+    newest = connection.execute(
+        select(request.c.id, request.c.state, request.c.ended_at)
+        .where(
+            request.c.kind == kind.value,
+            request.c.system == system,
+            request.c.arguments == json.dumps(arguments, sort_keys=True),
+        )
+        .order_by(request.c.id.desc())
+        .limit(1)
+    ).first()
+    ended = {RequestState.STOPPED.value, RequestState.FAILED.value}
+    if newest is None or newest.state not in ended or newest.ended_at < since:
+        return None
+    values = {"state": RequestState.WAITING.value, "result": None, "ended_at": None}
+    connection.execute(update(request).where(request.c.id == newest.id).values(values))
+    return int(newest.id)
+
+
+def stop(connection: Connection, request_id: int, by: Decision) -> None:
+    """Stop a backfill for good; from then on nothing more is queued by it. What was queued stays, and is sent.
+
+    Raises:
+        Missing, Conflict: there is no such backfill; or it has ended.
+    """
+    found = find(connection, request_id)
+    if found is None or found.kind is not RequestKind.BACKFILL:
+        raise Missing(f"there is no backfill {request_id}; `syncd backfill list` shows them")
+    changed = connection.execute(
         update(request)
-        .where(request.c.id == request_id)
-        .values(state=state.value, result=json.dumps(result), ended_at=now)
+        .where(request.c.id == request_id, request.c.state.in_(_OPEN))
+        .values(state=RequestState.STOPPED.value, result=request.c.progress, ended_at=by.at)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """How far a backfill has come."""
-
-    links: int
-    found: int
-    enqueued: int
-    failed: int
+    if changed.rowcount == 0:
+        raise Conflict(f"backfill {request_id} is {found.state}, so there is nothing to stop")
+    write_decision(connection, "stop backfill", f"request {request_id}", by)
 
 
 def add_step(
@@ -156,15 +210,7 @@ def steps_done(connection: Connection, request_id: int) -> set[int]:
     return {row.link_id for row in connection.execute(statement.where(backfill_step.c.error.is_(None)))}
 
 
-def count_steps(connection: Connection, request_id: int) -> Steps:
-    """Return how far a backfill has come."""
-    c = backfill_step.c
-    row = connection.execute(
-        select(
-            func.count().label("links"),
-            func.coalesce(func.sum(c.found), 0).label("found"),
-            func.coalesce(func.sum(c.enqueued), 0).label("enqueued"),
-            func.count(c.error).label("failed"),
-        ).where(c.request_id == request_id)
-    ).one()
-    return Steps(row.links, int(row.found), int(row.enqueued), row.failed)
+def steps_failed(connection: Connection, request_id: int) -> set[int]:
+    """Return the links that a backfill could not deal with when it tried last."""
+    statement = select(backfill_step.c.link_id).where(backfill_step.c.request_id == request_id)
+    return {row.link_id for row in connection.execute(statement.where(backfill_step.c.error.is_not(None)))}

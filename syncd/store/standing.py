@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select, update
 
 from syncd.model.communication import Message
 from syncd.model.delivery import DeliveryKind, DeliveryState, InDoubtPolicy, Outcome, Reached
-from syncd.model.errors import UsageError
+from syncd.model.errors import Conflict, Missing
 from syncd.store.enqueue import UNREAD, message_values
 from syncd.store.tables import attempt, decision, delivery, thread
 from syncd.store.threads import lock, settle
@@ -47,7 +47,7 @@ def write_decision(connection: Connection, action: str, subject: str, by: Decisi
 def _get(connection: Connection, delivery_id: int) -> Any:
     thread_key = connection.execute(select(delivery.c.thread_key).where(delivery.c.id == delivery_id)).scalar()
     if thread_key is None:
-        raise UsageError(f"there is no delivery {delivery_id}; `syncd deliveries list` shows them")
+        raise Missing(f"there is no delivery {delivery_id}; `syncd deliveries list` shows them")
     # Locked before it is looked at, so that the worker does not mark it meanwhile.
     lock(connection, thread_key)
     return connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
@@ -57,15 +57,13 @@ def resolve(connection: Connection, delivery_id: int, resolution: Resolution, by
     """Decide a delivery in doubt: it was delivered, it is sent again, or it is left.
 
     Raises:
-        UsageError: it is not in doubt, or is to be sent again and its text was erased.
+        Conflict: it is not in doubt, or is to be sent again and its text was erased.
     """
     row = _get(connection, delivery_id)
     if row.state != DeliveryState.IN_DOUBT.value:
-        raise UsageError(f"delivery {delivery_id} is {row.state}, not in doubt; only what is in doubt is resolved")
+        raise Conflict(f"delivery {delivery_id} is {row.state}, not in doubt; only what is in doubt is resolved")
     if resolution is Resolution.RESEND and row.content is None:
-        raise UsageError(
-            f"delivery {delivery_id} has no text any more, so it cannot be sent: say --delivered or --skip"
-        )
+        raise Conflict(f"delivery {delivery_id} has no text any more, so it cannot be sent: say --delivered or --skip")
     values: dict[str, Any] = {"reason": f"resolved: {by.reason}", "version": delivery.c.version + 1}
     if resolution is Resolution.DELIVERED:
         values |= {"state": DeliveryState.DELIVERED.value}
@@ -111,14 +109,14 @@ def retry(connection: Connection, delivery_id: int, by: Decision) -> None:
     """Try a parked or waiting delivery now.
 
     Raises:
-        UsageError: it is neither parked nor pending, or has nothing to send.
+        Conflict: it is neither parked nor pending, or has nothing to send.
     """
     row = _get(connection, delivery_id)
     if row.state not in {DeliveryState.PARKED.value, DeliveryState.PENDING.value}:
         hint = " Use `syncd deliveries resolve` for it." if row.state == DeliveryState.IN_DOUBT.value else ""
-        raise UsageError(f"delivery {delivery_id} is {row.state}; only parked and pending ones are retried.{hint}")
+        raise Conflict(f"delivery {delivery_id} is {row.state}; only parked and pending ones are retried.{hint}")
     if row.subject is None or row.content is None:
-        raise UsageError(f"delivery {delivery_id} has no content to send; give it one with `syncd deliveries edit`")
+        raise Conflict(f"delivery {delivery_id} has no content to send; give it one with `syncd deliveries edit`")
     # While it was parked it did not follow its reply, which may be internal by now.
     _requeue(connection, row, by, {"read_at": UNREAD} if row.state == DeliveryState.PARKED.value else {})
     write_decision(connection, "retry", f"delivery {delivery_id}", by)
@@ -142,11 +140,11 @@ def edit(connection: Connection, delivery_id: int, message: Message, by: Decisio
     """Replace the text of a parked or waiting delivery and queue it.
 
     Raises:
-        UsageError: it is neither parked nor pending.
+        Conflict: it is neither parked nor pending.
     """
     row = _get(connection, delivery_id)
     if row.state not in {DeliveryState.PARKED.value, DeliveryState.PENDING.value}:
-        raise UsageError(f"delivery {delivery_id} is {row.state}; only parked and pending ones are edited")
+        raise Conflict(f"delivery {delivery_id} is {row.state}; only parked and pending ones are edited")
     _requeue(connection, row, by, message_values(message))
     write_decision(connection, "edit", f"delivery {delivery_id}", by)
 
@@ -155,11 +153,11 @@ def skip(connection: Connection, delivery_id: int, by: Decision) -> None:
     """Leave a parked or waiting delivery for good.
 
     Raises:
-        UsageError: it is neither parked nor pending.
+        Conflict: it is neither parked nor pending.
     """
     row = _get(connection, delivery_id)
     if row.state not in {DeliveryState.PARKED.value, DeliveryState.PENDING.value}:
-        raise UsageError(f"delivery {delivery_id} is {row.state}; only parked and pending ones are skipped")
+        raise Conflict(f"delivery {delivery_id} is {row.state}; only parked and pending ones are skipped")
     values = {"state": DeliveryState.SKIPPED.value, "reason": f"skipped: {by.reason}", "ended_at": by.at}
     connection.execute(
         update(delivery).where(delivery.c.id == delivery_id).values(values | {"version": delivery.c.version + 1})

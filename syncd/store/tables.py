@@ -57,6 +57,7 @@ class ThreadRow(SQLModel, table=True):
     retry_at: datetime | None = Field(default=None, sa_column=_at())
     __table_args__: ClassVar[tuple[object, ...]] = (
         Index("thread_key", "api", "customer_id", "thread_id", unique=True),
+        Index("thread_number", "thread_id"),
         Index(
             "thread_head",
             "api",
@@ -120,6 +121,11 @@ class LinkRow(SQLModel, table=True):
             postgresql_where=text("collect_due_at IS NOT NULL"),
         ),
         Index("link_state", "state", "system"),
+        # By what people know. On PostgreSQL a hash takes texts of any length, which its usual kind does not.
+        Index("link_ticket_number", "ticket_number", postgresql_using="hash"),
+        Index("link_given_number", "given_number", postgresql_using="hash"),
+        Index("link_ticket_link", "ticket_link", postgresql_using="hash"),
+        Index("link_given_link", "given_link", postgresql_using="hash"),
         {"sqlite_autoincrement": True},
     )
 
@@ -138,6 +144,7 @@ class LedgerRow(SQLModel, table=True):
 _OPEN = text("state = 'pending'")
 _STANDING = text("state IN ('sending', 'in_doubt', 'parked')")
 _CONTENTS = text("ended_at IS NOT NULL AND content IS NOT NULL")
+_BACKFILLED = text("request_id IS NOT NULL")
 
 
 class DeliveryRow(SQLModel, table=True):
@@ -174,6 +181,7 @@ class DeliveryRow(SQLModel, table=True):
     manual: bool = False
     status_carried: str | None = None
     communication_id: int | None = Field(default=None, sa_column=Column(BigInteger))
+    request_id: int | None = Field(default=None, sa_column=Column(_Key))
     __table_args__: ClassVar[tuple[object, ...]] = (
         Index(
             "delivery_open",
@@ -188,6 +196,7 @@ class DeliveryRow(SQLModel, table=True):
         Index("delivery_reply", "thread_key", "reply_id"),
         Index("delivery_contents", "ended_at", sqlite_where=_CONTENTS, postgresql_where=_CONTENTS),
         Index("delivery_state", "state", "ended_at"),
+        Index("delivery_request", "request_id", "state", sqlite_where=_BACKFILLED, postgresql_where=_BACKFILLED),
         {"sqlite_autoincrement": True},
     )
 
@@ -325,6 +334,22 @@ class WorkerRow(SQLModel, table=True):
     until_at: datetime = Field(sa_column=_at(nullable=False))
 
 
+class AlertRow(SQLModel, table=True):
+    """What is not well and for how long, and what was told of it; gone once that it is well again was told."""
+
+    __tablename__ = "alert"
+    subject: str = Field(primary_key=True)
+    kind: str
+    since_at: datetime = Field(sa_column=_at(nullable=False))
+    number: int = 1
+    told_at: datetime | None = Field(default=None, sa_column=_at())
+    told_number: int = 0
+    news: str | None = None
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    tries: int = 0
+    due_at: datetime | None = Field(default=None, sa_column=_at())
+
+
 def _table(model: type[SQLModel]) -> Table:
     table: Table = model.__table__  # type: ignore[attr-defined]  # SQLModel sets it without declaring it
     return table
@@ -346,3 +371,4 @@ backfill_step = _table(BackfillStepRow)
 flood = _table(FloodRow)
 lease = _table(LeaseRow)
 worker = _table(WorkerRow)
+alert = _table(AlertRow)

@@ -248,7 +248,7 @@ async def _repair(
         repaired = {}
         for link, ids in sorted(missing.items(), key=lambda one: one[0].thread_key):
             stored = _queue(connection, system, link, audited, ids, by)
-            repaired[link.id] = ids if stored.delivery_ids else set()
+            repaired[link.id] = ids if stored.taken_in else set()
         ahead = done.copy()
         _count(ahead, reading, repaired)
         keeper.record(connection, ahead)

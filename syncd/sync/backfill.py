@@ -1,80 +1,45 @@
 """Backfill: what is older than a link, made into deliveries of the slow lane. Resumable, ticket by ticket.
 
 It turns replies that the ledger has as `older` into deliveries, and those it does not have at all. What was
-delivered, withheld or skipped for another reason stays as it is, so repeating a backfill is harmless.
+delivered, withheld or skipped for another reason stays as it is, so repeating a backfill is harmless. Its requests
+to the vendor give way to those of the sweeps.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from loguru import logger
 
-from syncd.model.collected import Collected, Disposition, Entry, Gap, Known, Stored
-from syncd.model.delivery import Lane
-from syncd.model.errors import PauseSystem, RetryLater, TicketUnavailable
+from syncd.model.collected import Collected, Gap, Known, Stored
+from syncd.model.errors import PauseSystem, RetryLater, StoreError, TicketUnavailable
 from syncd.model.link import Link, LinkState
-from syncd.model.ticket import AuthorKind, Reply, Ticket, Unavailable, Visibility
-from syncd.store import links, replies, requests, restored
+from syncd.model.ticket import Reply, Ticket, Unavailable
+from syncd.sources.errand import Errand
+from syncd.store import backfilled, links, replies, requests, restored
 from syncd.store.database import Connection
+from syncd.sync.backfill_fates import Judged, judge
+from syncd.sync.backfill_progress import Progress, Wanted
 from syncd.sync.collect import System, read_replies
-from syncd.sync.intake import clean_ticket, distinct, new_delivery
+from syncd.sync.intake import clean_ticket, distinct
 from syncd.sync.resolving import read_tickets
+from syncd.sync.taken_in import log_taken_in
+
+__all__ = ["Ended", "Progress", "Report", "Wanted", "chosen_links", "run_backfill"]
 
 ROWS_AT_ONCE = 50
+TICKETS_AT_ONCE = 100
+FAILURES_IN_A_ROW = 3
 PAUSE_SECONDS = 0.005
 """Between transactions: SQLite's busy handler is not fair, and live deliveries share the database."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a backfill is asked for; `tickets` are numbers, all of the system's if empty."""
-
-    tickets: tuple[str, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-    first_message: bool = False
-
-    def as_arguments(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return {
-            "tickets": sorted(self.tickets),
-            "since": None if self.since is None else self.since.isoformat(),
-            "until": None if self.until is None else self.until.isoformat(),
-            "first_message": self.first_message,
-        }
-
-    @classmethod
-    def from_arguments(cls, arguments: dict[str, Any]) -> "Wanted":
-        """Read it back."""
-        since, until = arguments.get("since"), arguments.get("until")
-        return cls(
-            tickets=tuple(arguments.get("tickets", ())),
-            since=None if since is None else datetime.fromisoformat(since),
-            until=None if until is None else datetime.fromisoformat(until),
-            first_message=bool(arguments.get("first_message")),
-        )
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a backfill has come. `by_api` splits what was enqueued since it began or went on."""
-
-    links: int = 0
-    of: int = 0
-    found: int = 0
-    known: int = 0
-    enqueued: int = 0
-    failed: int = 0
-    by_api: dict[str, int] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return asdict(self)
-
-
 Report = Callable[[Progress], Awaitable[None]]
+
+
+class Ended(Exception):
+    """The backfill that is carried out has ended meanwhile: a person has stopped it."""
 
 
 async def chosen_links(system: System, wanted: Wanted) -> list[Link]:
@@ -85,72 +50,203 @@ async def chosen_links(system: System, wanted: Wanted) -> list[Link]:
 
 
 async def run_backfill(
-    system: System, wanted: Wanted, report: Report, *, request_id: int | None, stop: Callable[[], bool]
+    system: System, wanted: Wanted, report: Report, *, request_id: int, counts_only: bool = False
 ) -> Progress:
-    """Collect what is older, link by link; with no request id only count what would be done.
+    """Collect what is older, ticket by ticket, or only count what that would come to.
 
     Raises:
         RetryLater, PauseSystem: the system cannot be read; what was done stays done.
+        Ended: a person has stopped it; nothing more was stored.
     """
-    chosen = await chosen_links(system, wanted)
-    done: set[int] = set()
-    progress = Progress(of=len(chosen))
-    if request_id is not None:
-        done = await system.database.read(lambda c: requests.steps_done(c, request_id))
-        steps = await system.database.read(lambda c: requests.count_steps(c, request_id))
-        progress.links, progress.found, progress.enqueued = len(done), steps.found, steps.enqueued
-    await report(progress)
-    todo = [link for link in chosen if link.id not in done]
-    for start in range(0, len(todo), 100):
-        some = todo[start : start + 100]
-        states = await read_tickets(system, list({link.ticket.id for link in some if link.ticket is not None}))
-        for link in some:
-            if stop():
-                return progress
-            await _one_link(system, link, states, wanted, progress, request_id)
-            await report(progress)
-    return progress
+    run = _Run(system, wanted, report, request_id, counts_only)
+    todo = await run.begin()
+    await report(run.progress)
+    with run.errand.begun():
+        for some in _batches(todo):
+            await run.read_some(some)
+    return run.progress
 
 
-async def _one_link(
-    system: System,
-    link: Link,
-    states: dict[str, Ticket | Unavailable],
-    wanted: Wanted,
-    progress: Progress,
-    request_id: int | None,
-) -> None:
-    """Backfill one link; whatever fails, fails this link alone."""
-    found = enqueued = 0
-    error: str | None = None
-    try:
-        ticket = _ticket(link, states)
-        told = distinct(await read_replies(system, ticket, wanted.since))
-        inside = [reply for reply in told if _inside(reply, wanted)]
-        collected, known = await _plan(system, link, ticket, inside)
-        found, enqueued = len(inside), sum(len(one.entries) for one in collected)
-        progress.known += known
-        if request_id is not None:
-            enqueued = await _store(system, collected)
-    except PauseSystem:
-        raise
-    except Exception as failure:  # noqa: BLE001 - one ticket must not stop a backfill
-        error = type(failure).__name__
-        progress.failed += 1
-        logger.bind(system=system.name, link=link.id, ticket=link.ticket_name, failure=error).warning(
-            "backfill of one ticket failed"
-        )
-    progress.links += 1
-    progress.found += found
-    progress.enqueued += enqueued
-    if enqueued:
-        progress.by_api[link.thread.api] = progress.by_api.get(link.thread.api, 0) + enqueued
-    if request_id is not None:
-        await system.database.write(lambda c: requests.add_step(c, request_id, link.id, found, enqueued, error))
+def _batches(todo: Sequence[Sequence[Link]]) -> Iterator[Sequence[Sequence[Link]]]:
+    for start in range(0, len(todo), TICKETS_AT_ONCE):
+        yield todo[start : start + TICKETS_AT_ONCE]
 
 
-def _ticket(link: Link, states: dict[str, Ticket | Unavailable]) -> Ticket:
-    state = None if link.ticket is None else states.get(link.ticket.id)
+def _by_ticket(chosen: Sequence[Link]) -> list[list[Link]]:
+    found: dict[str, list[Link]] = {}
+    for link in chosen:
+        found.setdefault(_ticket_id(link), []).append(link)
+    return list(found.values())
+
+
+def _ticket_id(link: Link) -> str:
+    return "" if link.ticket is None else link.ticket.id
+
+
+@dataclass(slots=True)
+class _Run:
+    """A backfill under way. Earlier runs of it have `tried` some links in vain.
+
+    `before`: the requests that they took, and the seconds.
+    """
+
+    system: System
+    wanted: Wanted
+    report: Report
+    request_id: int
+    counts_only: bool
+    progress: Progress = field(default_factory=Progress)
+    errand: Errand = field(default_factory=Errand)
+    tried: set[int] = field(default_factory=set)
+    before: tuple[int, float] = (0, 0.0)
+    in_a_row: int = 0
+
+    async def begin(self) -> list[list[Link]]:
+        """Find out how far it is; return the links that are left, those of one ticket together.
+
+        Those that failed before come last, so that what cannot be read keeps nothing else from being read.
+        """
+        chosen = await chosen_links(self.system, self.wanted)
+        done: set[int] = set()
+        if not self.counts_only:
+            done, self.tried, self.progress = await self.system.database.read(self._kept)
+            self.before = self.progress.requests, self.progress.seconds
+        self.progress.of = len(chosen)
+        left = [link for link in chosen if link.id not in done]
+        return _by_ticket(sorted(left, key=lambda link: link.id in self.tried))
+
+    def _kept(self, connection: Connection) -> tuple[set[int], set[int], Progress]:
+        done = requests.steps_done(connection, self.request_id)
+        request = requests.find(connection, self.request_id)
+        kept = Progress.from_dict({} if request is None else request.progress)
+        # More may have been queued than was reported: of a ticket with very many replies a part.
+        kept.by_api = backfilled.count_queued(connection, self.request_id)
+        kept.links, kept.failed, kept.enqueued = len(done), 0, sum(kept.by_api.values())
+        return done, requests.steps_failed(connection, self.request_id), kept
+
+    async def read_some(self, tickets: Sequence[Sequence[Link]]) -> None:
+        """Deal with the links of some tickets."""
+        await self._go_on()
+        states = await read_tickets(self.system, [_ticket_id(its_links[0]) for its_links in tickets])
+        for its_links in tickets:
+            await self._go_on()
+            failure = await self._one_ticket(its_links, states.get(_ticket_id(its_links[0])))
+            await self.report(self.progress)
+            self._heed(failure, is_tried=its_links[0].id in self.tried)
+
+    async def _go_on(self) -> None:
+        request = await self.system.database.read(lambda c: requests.find(c, self.request_id))
+        if request is None or request.state not in requests.OPEN_STATES:
+            raise Ended
+
+    def _heed(self, failure: Exception | None, *, is_tried: bool) -> None:
+        """Wait for a system that answers nothing: its tickets are not at fault, and would all fail.
+
+        Raises:
+            RetryLater: to be gone on with later.
+        """
+        if not isinstance(failure, RetryLater):
+            self.in_a_row = 0
+            return
+        self.in_a_row += 1
+        # One that failed before is not waited for again: what cannot be read must end some day.
+        if failure.wait_seconds is not None or (self.in_a_row >= FAILURES_IN_A_ROW and not is_tried):
+            raise failure
+
+    async def _one_ticket(self, its_links: Sequence[Link], state: Ticket | Unavailable | None) -> Exception | None:
+        """Read a ticket once, for all of its links; whatever fails, fails these alone. Return what it was."""
+        try:
+            ticket = _readable(state)
+            told = distinct(await read_replies(self.system, ticket, self.wanted.since))
+        except (PauseSystem, StoreError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one ticket must not stop a backfill
+            for link in its_links:
+                await self._fail(link, error)
+            return error
+        inside = [reply for reply in told if _inside(reply, self.wanted)]
+        for link in its_links:
+            await self._one_link(link, ticket, inside)
+        return None
+
+    async def _one_link(self, link: Link, ticket: Ticket, inside: Sequence[Reply]) -> None:
+        started_at = self.system.clock.now()
+        try:
+            judged = await self._judge(link, ticket, inside)
+            if self.counts_only:
+                self._count_requests(self.progress)
+                self.progress.count(link.thread.api, judged, len(judged.entries))
+            else:
+                await self._store(link, judged, _pieces(link, ticket, judged, started_at, self.request_id))
+        except (Ended, StoreError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one link must not stop a backfill
+            await self._fail(link, error)
+
+    async def _judge(self, link: Link, ticket: Ticket, inside: Sequence[Reply]) -> Judged:
+        ids = [reply.id for reply in inside]
+
+        def look(connection: Connection) -> tuple[dict[str, Known], Gap | None]:
+            known = replies.find_known(connection, link.thread_key, self.system.name, ids)
+            return known, restored.find_gap(connection)
+
+        known, gap = await self.system.database.read(look)
+        return judge(self.system.policy, link, ticket, inside, known, gap)
+
+    async def _store(self, link: Link, judged: Judged, pieces: Sequence[Collected]) -> None:
+        """Queue what a link comes to. With the last piece it is noted as dealt with: it is not read again."""
+        queued = 0
+        for piece in pieces[:-1]:
+            queued += await self._queue(piece)
+        now = self.system.clock.now()
+
+        def store(connection: Connection) -> tuple[Stored, Progress]:
+            self._refuse_if_ended(connection)
+            stored = replies.store_collected(connection, pieces[-1], now) if pieces[-1].entries else Stored()
+            enqueued = queued + stored.new + stored.parked
+            ahead = deepcopy(self.progress)
+            self._count_requests(ahead)
+            ahead.count(link.thread.api, judged, enqueued)
+            requests.add_step(connection, self.request_id, link.id, sum(judged.fates.values()), enqueued, None)
+            requests.report(connection, self.request_id, ahead.as_dict())
+            return stored, ahead
+
+        stored, self.progress = await self.system.database.write(store)
+        log_taken_in(self.system.name, stored)
+        await self.system.clock.sleep(PAUSE_SECONDS)
+
+    async def _queue(self, piece: Collected) -> int:
+        now = self.system.clock.now()
+
+        def store(connection: Connection) -> Stored:
+            self._refuse_if_ended(connection)
+            return replies.store_collected(connection, piece, now)
+
+        stored = log_taken_in(self.system.name, await self.system.database.write(store))
+        await self.system.clock.sleep(PAUSE_SECONDS)
+        return stored.new + stored.parked
+
+    def _refuse_if_ended(self, connection: Connection) -> None:
+        if not requests.holds_open(connection, self.request_id):
+            raise Ended
+
+    async def _fail(self, link: Link, error: Exception) -> None:
+        name = type(error).__name__
+        bound = logger.bind(system=self.system.name, link=link.id, ticket=link.ticket_name, failure=name)
+        bound.warning("backfill of one ticket failed")
+        self.progress.links += 1
+        self.progress.failed += 1
+        self._count_requests(self.progress)
+        if not self.counts_only:
+            await self.system.database.write(lambda c: requests.add_step(c, self.request_id, link.id, 0, 0, name))
+
+    def _count_requests(self, progress: Progress) -> None:
+        requests_before, seconds_before = self.before
+        progress.requests = requests_before + self.errand.requests
+        progress.seconds = round(seconds_before + self.errand.seconds, 3)
+
+
+def _readable(state: Ticket | Unavailable | None) -> Ticket:
     if state is None:
         # It may be merged or gone by now. What is not known is no reason to go on with what was known before.
         raise RetryLater("the system said nothing about this ticket")
@@ -167,56 +263,16 @@ def _inside(reply: Reply, wanted: Wanted) -> bool:
     return wanted.first_message or not reply.first_message
 
 
-async def _plan(system: System, link: Link, ticket: Ticket, told: Sequence[Reply]) -> tuple[list[Collected], int]:
-    """Return what is to be stored, in small pieces, and how many of the replies are known already."""
-    ids = [reply.id for reply in told]
-
-    def look(connection: Connection) -> tuple[dict[str, Known], Gap | None]:
-        known = replies.find_known(connection, link.thread_key, system.name, ids)
-        return known, restored.find_gap(connection)
-
-    known, gap = await system.database.read(look)
-    told = [reply for reply in told if reply.written_on in {None, ticket.id, *link.merged_from}]
-    started_at = system.clock.now()
-    entries = [_entry(system, ticket, reply, gap) for reply in told if _is_wanted(system, reply, known.get(reply.id))]
-    pieces = [
-        Collected(
-            link_id=link.id,
-            thread_key=link.thread_key,
-            system=system.name,
-            started_at=started_at,
-            entries=tuple(entries[start : start + ROWS_AT_ONCE]),
-            ticket=clean_ticket(ticket),
-            is_ticket_fresh=False,
-        )
-        for start in range(0, len(entries), ROWS_AT_ONCE)
-    ]
-    return pieces, sum(1 for reply in told if _was_sent(known.get(reply.id)))
-
-
-def _was_sent(known: Known | None) -> bool:
-    return known is not None and known.disposition is Disposition.DELIVERY
-
-
-def _is_wanted(system: System, reply: Reply, known: Known | None) -> bool:
-    if reply.visibility is not Visibility.PUBLIC:
-        return False
-    if reply.author.kind is AuthorKind.SYSTEM and not system.policy.automatic_messages:
-        return False
-    return known is None or known.disposition is Disposition.OLDER
-
-
-def _entry(system: System, ticket: Ticket, reply: Reply, gap: Gap | None) -> Entry:
-    # A backfill of the time that a restored database does not know may have sent it.
-    delivery = new_delivery(system.policy, ticket, reply, Lane.BACKFILL, None if gap is None else gap.for_older())
-    return Entry(reply.id, Disposition.DELIVERY, delivery, (Disposition.OLDER,))
-
-
-async def _store(system: System, collected: Sequence[Collected]) -> int:
-    enqueued = 0
-    for one in collected:
-        now = system.clock.now()
-        stored: Stored = await system.database.write(lambda c: replies.store_collected(c, one, now))  # noqa: B023
-        enqueued += stored.new + stored.parked
-        await system.clock.sleep(PAUSE_SECONDS)
-    return enqueued
+def _pieces(link: Link, ticket: Ticket, judged: Judged, started_at: datetime, request_id: int) -> list[Collected]:
+    """Return what is to be stored, in small pieces; one of nothing if there is nothing."""
+    whole = Collected(
+        link_id=link.id,
+        thread_key=link.thread_key,
+        system=link.system,
+        started_at=started_at,
+        ticket=clean_ticket(ticket),
+        is_ticket_fresh=False,
+        request_id=request_id,
+    )
+    starts = range(0, max(len(judged.entries), 1), ROWS_AT_ONCE)
+    return [replace(whole, entries=tuple(judged.entries[start : start + ROWS_AT_ONCE])) for start in starts]

@@ -21,6 +21,7 @@ from syncd.store.database import Connection, Database
 from syncd.sync.adaptive import next_due_at
 from syncd.sync.flood import holds, late_before
 from syncd.sync.intake import Reading, clean_ticket, distinct, read_for_link
+from syncd.sync.taken_in import log_taken_in
 
 FEED_FAILURES = 3
 
@@ -163,7 +164,7 @@ async def store_reading(
 
     # Before the write: one that is cut off may have been kept all the same.
     system.may_hold |= holds(collected)
-    return await system.database.write(store)
+    return log_taken_in(system.name, await system.database.write(store))
 
 
 async def plan(
@@ -268,4 +269,4 @@ async def store_page_for_links(
         return total
 
     system.may_hold |= holds(pages)
-    return await system.database.write(store)
+    return log_taken_in(system.name, await system.database.write(store))

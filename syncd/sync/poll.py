@@ -59,7 +59,7 @@ async def sweep(system: System, first: Sequence[int] = ()) -> Sweep:
         RetryLater, PauseSystem: the system as a whole cannot be read; what was stored before stays.
     """
     done = Sweep()
-    await _collect_first(system, first, done)
+    await collect_first(system, first, done)
     found, done.is_cut = await resolve_links(system, system.clock.monotonic() + SLICE_SECONDS)
     done.resolved += found
     feed_failure: Exception | None = None
@@ -96,7 +96,7 @@ async def _do_without_feed(system: System) -> None:
             )
 
 
-async def _collect_first(system: System, first: Sequence[int], done: Sweep) -> None:
+async def collect_first(system: System, first: Sequence[int], done: Sweep) -> None:
     """Look up and collect the links that somebody waits for."""
     if not first:
         return

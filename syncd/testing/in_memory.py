@@ -29,6 +29,9 @@ from syncd.sources.adapter import Adapter, AdapterConfig, Capability, Connection
 from syncd.sources.links import match_ticket_ref
 from syncd.sources.paging import Pages
 from syncd.sources.records import Record, record_of
+from syncd.sources.webhook import Webhook
+from syncd.sources.webhook_bodies import named_by_operator
+from syncd.sources.webhook_proofs import SharedSecret
 
 STATUSES = {
     "new": ThreadStatus.CREATED,
@@ -58,6 +61,7 @@ class InMemory(Adapter[InMemoryConfig]):
     title = "Helpdesk (in memory)"
     documentation = "syncd.testing.helpdesk"
     permissions = "the token of the helpdesk"
+    webhook = Webhook(SharedSecret(), named_by_operator(), re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII))
 
     @classmethod
     def connection(cls, options: InMemoryConfig) -> Connection:

@@ -26,7 +26,7 @@ def tables() -> list[tuple[str, type[BaseModel], dict[str, Any]]]:
     """Return every table of the example with its model."""
     tree = example_with_all_keys()
     found: list[tuple[str, type[BaseModel], dict[str, Any]]] = [("", Settings, tree)]
-    for name in ("database", "console", "log", "retention"):
+    for name in ("database", "console", "alerts", "log", "retention"):
         model = Settings.model_fields[name].annotation
         assert isinstance(model, type)
         found.append((name, model, tree[name]))

@@ -1,5 +1,6 @@
 """The service as systemd runs it: one worker, a clean stop, a reload, what it tells, and one pass by hand."""
 
+import json
 import signal
 
 import pytest
@@ -68,6 +69,20 @@ async def test_a_reload_adds_and_refuses(stage, until_true):
     assert await worker.stop() == 0
     assert sum(1 for line in worker.told if line == "RELOADING=1") <= 2
     assert stage.balance().adds_up
+
+
+async def test_one_system_is_heard_in_full_after_a_reload(stage, until_true):
+    """Whoever looks into a system writes its name into [log] verbose and reloads: its requests are told from then on."""
+    await linked(stage, "one")
+    worker = await stage.start()
+    await stage.until_delivered()
+    assert "request to the vendor" not in worker.log.read_text()
+    stage.config.write_text('log.verbose = ["desk"]\n' + stage.config.read_text())
+    worker.process.send_signal(signal.SIGHUP)
+    await until_true(lambda: "request to the vendor" in worker.log.read_text(), "requests are told")
+    line = next(line for line in worker.log.read_text().splitlines() if "request to the vendor" in line)
+    assert json.loads(line)["system"] == "desk"
+    assert await worker.stop() == 0
 
 
 async def test_the_service_manager_is_told(stage, until_true):

@@ -176,7 +176,7 @@ BREAKS = (
     ),
     Break(
         "P20",
-        "syncd/delivery/attempt.py",
+        "syncd/model/delivery.py",
         "STALE_AFTER = timedelta(minutes=10)",
         "STALE_AFTER = timedelta(days=10)",
         (f"{POLL}::test_what_has_waited_long_is_read_again_before_it_is_sent",),

@@ -231,3 +231,17 @@ def test_the_scheduler_may_name_its_jobs(stream: io.StringIO):
     logging.getLogger("apscheduler.executors.default").info("Running job %s", "sweep")
     logging.getLogger("apscheduler.executors.default").error('Job "%s" raised an exception', "sweep support {x}")
     assert line_of(stream)["message"] == 'Job "sweep support {x}" raised an exception'
+
+
+def test_one_system_can_be_heard_in_full(stream: io.StringIO):
+    """Of a system that somebody looks into every line is written, of the others those of the level alone."""
+    configure_log("INFO", "json", stream, verbose=["support"])
+    logger.bind(system="other").debug("not wanted")
+    logger.debug("of nothing")
+    logger.bind(system="support").debug("wanted")
+    with logger.contextualize(system="support"):
+        logger.bind(path="/tickets").debug("wanted too")
+    logger.bind(system="other").info("severe enough")
+    lines = [orjson.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["message"] for line in lines] == ["wanted", "wanted too", "severe enough"]
+    assert lines[1]["system"] == "support"

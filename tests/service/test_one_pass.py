@@ -10,15 +10,16 @@ from syncd.service.parts import PATIENCE_SECONDS, Parts
 
 @pytest_asyncio.fixture
 async def waiting(world):
-    """Return parts for one pass over a delivery that waits; nothing else is at work, and no system is read."""
+    """Return parts for one pass over two deliveries that wait; nothing else is at work, and no system is read."""
     ticket = world.ticket()
     await world.begin()
     await world.link(ticket)
     await world.sync()
     world.parts.may_send.clear()
-    world.helpdesk.customer_reply(ticket.id, "waits")
+    for text in ("waits", "waits too"):
+        world.helpdesk.customer_reply(ticket.id, text)
     await world.sync()
-    assert await world.states() == {"pending": 1}
+    assert await world.states() == {"pending": 2}
     await world.parts.end_polling()
     await world.parts.drain()
     return await parts_for_one_pass(world)
@@ -44,7 +45,7 @@ async def test_a_database_that_stays_away_ends_it(world, waiting) -> None:
     await waiting.drain()
     away.rename(file)
     assert await (await parts_for_one_pass(world)).once() == []
-    assert world.sent() == ["waits"]
+    assert world.sent() == ["waits", "waits too"]
 
 
 async def test_a_database_that_comes_back_soon_does_not(world, waiting) -> None:
@@ -53,7 +54,14 @@ async def test_a_database_that_comes_back_soon_does_not(world, waiting) -> None:
     away = file.rename(world.folder / "away.db")
     world.clock.loop.call_later(PATIENCE_SECONDS / 2, away.rename, file)
     assert await waiting.once() == []
-    assert world.sent() == ["waits"]
+    assert world.sent() == ["waits", "waits too"]
+
+
+async def test_answers_that_take_long_do_not(world, waiting) -> None:
+    """Of what is on its way everything is waited for, however long it takes in all."""
+    world.sandbox.answer_delay = lambda: PATIENCE_SECONDS * 0.8
+    assert await waiting.once() == []
+    assert world.sent() == ["waits", "waits too"]
 
 
 async def test_a_mark_that_cannot_be_kept_makes_it_a_failure(world, waiting) -> None:
@@ -62,7 +70,7 @@ async def test_a_mark_that_cannot_be_kept_makes_it_a_failure(world, waiting) -> 
     kept, full = os.dup(descriptor), os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, descriptor)
     assert await waiting.once() == ["berlin"]
-    assert (world.sandbox.requests, await world.states()) == (0, {"pending": 1})
+    assert (world.sandbox.requests, await world.states()) == (0, {"pending": 2})
     os.dup2(kept, descriptor)
     for one in (kept, full):
         os.close(one)

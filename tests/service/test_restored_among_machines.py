@@ -1,6 +1,7 @@
 """A restored database and the marks of several machines: whichever knows more than the database stops all of them."""
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import insert
 
 from syncd.model.clock import SystemClock
@@ -8,8 +9,9 @@ from syncd.model.health import PauseCause
 from syncd.service.settings import Settings, load_settings
 from syncd.service.start import is_restored
 from syncd.store import health, restored
+from syncd.store.database import open_database
 from syncd.store.high_water import HighWater
-from syncd.store.schema import database_id
+from syncd.store.schema import database_id, ensure_schema
 from syncd.store.standing import Decision
 from syncd.store.tables import attempt
 
@@ -28,9 +30,11 @@ def settings(tmp_path) -> Settings:
     return load_settings(file, {})
 
 
-@pytest.fixture
-async def put_back(database):
-    """Return a database that was put back from a backup; it knows some attempts."""
+@pytest_asyncio.fixture
+async def put_back(sqlite_url):
+    """Return a database that was put back from a backup and knows some attempts; PostgreSQL is asked the same."""
+    database = open_database(sqlite_url)
+    await ensure_schema(database, migrate=True)
     values = {
         "delivery_id": 1,
         "number": 1,
@@ -40,7 +44,8 @@ async def put_back(database):
         "started_at": NOW,
     }
     await database.write(lambda c: c.execute(insert(attempt).values(id=KNOWN, **values)))
-    return database
+    yield database
+    await database.close()
 
 
 @pytest.fixture

@@ -1,16 +1,17 @@
 """`python -m tests.soak.memory`: the memory of the real worker alone, before, in and after long outages of the API.
 
-The long run (`python -m tests.soak`) has both ends in its own process, so what they hold and what the allocator keeps of
-it is in its figures. Here the worker is a process of its own, and nothing else is looked at.
+The long run (`python -m tests.soak`) has both ends in its own process, so what they hold and what the allocator keeps
+of it is in its figures. Here the worker is a process of its own, and nothing else is looked at.
 """
 
 import argparse
 import asyncio
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
-from tests.end_to_end.conftest import Stage, until
+from tests.end_to_end.conftest import Stage
 from tests.soak.measuring import PAGE_BYTES
 
 MOST_GROWTH = 1.10
@@ -37,8 +38,10 @@ async def _run(folder: Path, waiting: int, outages: int) -> list[float]:
     try:
         stage.write_settings(more=SETTINGS)
         stage.more_environ["SYNCD_SYSTEMS__DESK__REQUESTS_PER_MINUTE"] = "1000000"
+        long_ago = stage.clock.now() - timedelta(hours=1)
         for number in range(TICKETS):
-            await stage.link(stage.helpdesk.create_ticket(f"Ticket {number}", "first message"))
+            ticket = stage.helpdesk.create_ticket(f"Ticket {number}", "first message", at=long_ago)
+            await stage.link(ticket)
         worker = await stage.start()
         await worker.until_ready()
         print(f"ready: {_megabytes(worker.process.pid):.1f} MB", flush=True)

@@ -185,6 +185,12 @@ async def test_an_answer_without_a_usable_token_is_unexpected(open_http, vendor,
         await open_http(vendor.base_url, token()).get("/a")
 
 
+async def test_a_lifetime_may_be_written_as_text(open_http, vendor):
+    """A server that writes the seconds of a token's life as text gives tokens that can be used, until they end."""
+    vendor.then(body='{"access_token": "a", "expires_in": "3600"}').then(body="{}")
+    assert (await open_http(vendor.base_url, token()).get("/a")).status == 200
+
+
 @pytest.mark.parametrize("secret", ["", "abc\n", "a\x00b"])
 async def test_a_secret_that_no_header_can_carry_is_a_settings_error(open_http, secret):
     """An empty secret, or one with the line end of its file, is found before any request, and not repeated."""

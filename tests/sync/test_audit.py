@@ -474,10 +474,11 @@ async def test_an_audit_that_has_ended_is_not_begun_again_by_a_turn_that_looked_
     await world.sync()
     found = await audit(world)
     (request,) = await world.database.read(lambda c: [requests.find(c, 1)])
+    before = len(world.helpdesk.requests)
     world.lane._audit.begin([replace(request, state=RequestState.RUNNING, progress=Progress().as_dict())])
     await world.lane._audit.wait()
     again = await world.database.read(lambda c: requests.find(c, 1))
-    assert (found.tickets, again) == (1, request)
+    assert (found.tickets, again, len(world.helpdesk.requests)) == (1, request, before)
 
 
 async def test_an_audit_steps_aside_for_a_sweep(world) -> None:

@@ -1,11 +1,18 @@
 """Backfill and the full sweep, in virtual time."""
 
+from collections import Counter
 from datetime import timedelta
 
-from syncd.store import health, links, requests, standing
+import pytest
+from sqlalchemy import select
+
+from syncd.model.delivery import Lane
+from syncd.model.errors import Conflict, RetryLater
+from syncd.store import backfilled, health, links, requests, standing
 from syncd.store.requests import RequestKind, RequestState
 from syncd.store.standing import Decision
-from syncd.sync.backfill import Progress, Wanted, run_backfill
+from syncd.store.tables import delivery
+from syncd.sync.backfill import Wanted
 
 
 async def old_ticket(world, replies: int = 4):
@@ -16,14 +23,23 @@ async def old_ticket(world, replies: int = 4):
     return ticket
 
 
+async def ask(world, *, dry_run: bool = False, **wanted) -> int:
+    """Ask for a backfill; return the request's id."""
+    arguments = Wanted(**wanted).as_arguments() | ({"dry_run": True} if dry_run else {})
+    asked = (RequestKind.BACKFILL, "desk", arguments, "tester", world.clock.now())
+    return await world.database.write(lambda c: requests.ask(c, *asked))
+
+
+async def find(world, request_id: int):
+    """Return a request as it stands."""
+    return await world.database.read(lambda c: requests.find(c, request_id))
+
+
 async def backfill(world, **wanted):
     """Ask for a backfill and have it carried out; return the ended request."""
-    now = world.clock.now()
-    arguments = Wanted(**wanted).as_arguments()
-    ask = (RequestKind.BACKFILL, "desk", arguments, "tester", now)
-    request_id = await world.database.write(lambda c: requests.ask(c, *ask))
+    request_id = await ask(world, **wanted)
     await world.sync(60)
-    return await world.database.read(lambda c: requests.find(c, request_id))
+    return await find(world, request_id)
 
 
 async def test_what_is_older_is_delivered_on_request_without_the_first_message(world) -> None:
@@ -72,48 +88,194 @@ async def test_internal_and_delivered_replies_are_left_alone(world) -> None:
     assert sorted(world.sent()) == ["new", "old 0"]
 
 
-async def test_a_plan_counts_and_stores_nothing(world) -> None:
-    """Without a request a backfill only says what it would do."""
-    ticket = await old_ticket(world)
+async def test_a_plan_says_what_then_happens(world) -> None:
+    """What a dry run counts is what the backfill does then: by api and fate, and in requests; it stores nothing."""
+    world.helpdesk.page_size = 2
+    tickets = [await old_ticket(world, replies=3) for _ in range(5)]
+    world.helpdesk.internal_note(tickets[0].id, "secret", at=world.clock.now() - timedelta(minutes=35))
+    world.helpdesk.forbid(tickets[4].id)
     await world.begin()
-    await world.link(ticket)
+    for number, ticket in enumerate(tickets):
+        await world.link(ticket, api="hamburg" if number == 2 else "berlin")
+    await world.link(tickets[1], api="hamburg")
     await world.sync()
-    told: list[int] = []
+    await backfill(world, tickets=(tickets[0].number,))
+    tickets[3].replies[1].format = "a form that the adapter does not know"
+    before = len(world.helpdesk.requests)
+    planned = await backfill(world, dry_run=True, first_message=True)
+    asked = [one for one in world.helpdesk.requests[before:] if "/changes" not in one]
+    was = await world.deliveries()
+    done = await backfill(world, first_message=True)
+    made = (await world.deliveries())[: -len(was)]
+    kept = ("links", "of", "found", "enqueued", "failed", "requests", "by_api", "fates")
+    assert {name: planned.result[name] for name in kept} == {name: done.result[name] for name in kept}
+    assert (planned.state, planned.result["failed"]) == (RequestState.FAILED, 1)
+    assert planned.result["requests"] == len(asked)
+    assert planned.result["by_api"] == dict(Counter(one.api for one in made))
+    assert planned.result["fates"] == {
+        "berlin": {"to_send": 5, "delivered": 3, "withheld": 1},
+        "hamburg": {"to_send": 8},
+    }
 
-    async def report(progress: Progress) -> None:
-        told.append(progress.enqueued)
 
-    system = world.lane.system
-    planned = await run_backfill(system, Wanted(), report, request_id=None, stop=lambda: False)
-    assert (planned.links, planned.found, planned.enqueued, planned.known) == (1, 4, 4, 0)
-    assert await world.deliveries() == []
-
-
-async def test_a_backfill_that_was_stopped_goes_on_where_it_was(world) -> None:
-    """Links that were dealt with are not asked again, over a restart of the process too."""
+async def test_a_backfill_that_was_killed_goes_on_where_it_was(world) -> None:
+    """Tickets that were dealt with are not asked again after a restart, and nothing is counted or sent twice."""
     tickets = [await old_ticket(world, replies=1) for _ in range(4)]
+    await world.begin(requests_per_minute=60)
+    for ticket in tickets:
+        await world.link(ticket)
+    await world.sync()
+    request_id = await ask(world)
+    before = len(world.helpdesk.requests)
+    await world.lane.turn()
+    while len(await world.database.read(lambda c: requests.steps_done(c, request_id))) < 2:
+        await world.clock.sleep(0.2)
+    await world.end()
+    await world.begin()
+    await world.sync(60)
+    read = [one for one in world.helpdesk.requests[before:] if "/replies" in one]
+    assert len(set(read)) == 4
+    assert len(read) <= 5  # but the one in the middle
+    ended = await find(world, request_id)
+    assert (ended.state, ended.result["links"], ended.result["enqueued"]) == (RequestState.DONE, 4, 4)
+    assert world.sent() == ["old 0"] * 4
+
+
+async def test_a_ticket_of_several_threads_is_read_once(world) -> None:
+    """A ticket that is linked to two threads is asked for once, and its replies go to both."""
+    ticket = await old_ticket(world, replies=1)
+    await world.begin()
+    for thread in (501, 502):
+        await world.link(ticket, thread=thread)
+    await world.sync()
+    before = len(world.helpdesk.requests)
+    assert (await backfill(world)).result["enqueued"] == 2
+    assert len([one for one in world.helpdesk.requests[before:] if "/replies" in one]) == 1
+    assert (world.sent(501), world.sent(502)) == (["old 0"], ["old 0"])
+
+
+async def test_what_is_stopped_queues_nothing_more(world) -> None:
+    """A stop ends it between tickets: what was queued is sent, the rest is not read; asked again, it goes on there."""
+    tickets = [await old_ticket(world, replies=1) for _ in range(6)]
+    await world.begin(requests_per_minute=60)
+    for ticket in tickets:
+        await world.link(ticket)
+    await world.sync()
+    request_id = await ask(world)
+    await world.lane.turn()
+    while len(await world.database.read(lambda c: requests.steps_done(c, request_id))) < 2:
+        await world.clock.sleep(0.2)
+    by = Decision("tester", world.clock.now(), "wrong dates")
+    await world.database.write(lambda c: requests.stop(c, request_id, by))
+    await world.sync(60)
+    stopped = await find(world, request_id)
+    assert (stopped.state, len(world.sent())) == (RequestState.STOPPED, stopped.result["enqueued"])
+    assert 2 <= len(world.sent()) <= 3
+    with pytest.raises(Conflict, match="stopped"):
+        await world.database.write(lambda c: requests.stop(c, request_id, by))
+    before = len(world.helpdesk.requests)
+    again = (RequestKind.BACKFILL, "desk", Wanted().as_arguments(), world.clock.now() - timedelta(days=1))
+    assert await world.database.write(lambda c: requests.ask_again(c, *again)) == request_id
+    await world.sync(60)
+    assert (await find(world, request_id)).result["enqueued"] == len(world.sent()) == 6
+    assert len([one for one in world.helpdesk.requests[before:] if "/replies" in one]) == 6 - stopped.result["links"]
+
+
+async def test_what_is_dropped_may_be_backfilled_later(world) -> None:
+    """Taking back skips what was not sent and nothing else; another backfill sends it then, once."""
+    tickets = [await old_ticket(world, replies=2) for _ in range(2)]
+    await world.begin(api_mode="hold")
+    for ticket in tickets:
+        await world.link(ticket)
+    await world.sync()
+    world.helpdesk.customer_reply(tickets[0].id, "live")
+    request_id = (await backfill(world)).id
+    by = Decision("tester", world.clock.now(), "not yet")
+    dropped = [await world.database.write(lambda c: backfilled.drop_some(c, request_id, by, 1)) for _ in range(3)]
+    assert dropped == [2, 2, 0]
+    assert await world.states() == {"skipped": 4, "pending": 1}
+    assert (await backfill(world)).result["enqueued"] == 4
+    now = world.clock.now()
+    await world.database.write(lambda c: health.release_api(c, "berlin", now))
+    await world.pass_time(30)
+    assert sorted(world.sent()) == ["live", "old 0", "old 0", "old 1", "old 1"]
+
+
+async def test_an_outage_in_the_middle_is_waited_out(world) -> None:
+    """A vendor that answers nothing for a while fails no ticket: the backfill waits and goes on."""
+    tickets = [await old_ticket(world, replies=1) for _ in range(8)]
     await world.begin()
     for ticket in tickets:
         await world.link(ticket)
     await world.sync()
-    now = world.clock.now()
-    ask = (RequestKind.BACKFILL, "desk", Wanted().as_arguments(), "tester", now)
-    request_id = await world.database.write(lambda c: requests.ask(c, *ask))
-    seen: list[int] = []
+    adapter = world.lane.system.adapter
+    failing = True
 
-    async def report(progress: Progress) -> None:
-        seen.append(progress.links)
+    class Away(type(adapter)):
+        async def replies(self, ticket, since):
+            if failing and ticket.id != tickets[0].id:
+                raise RetryLater("away")
+            async for reply in super().replies(ticket, since):
+                yield reply
 
-    system = world.lane.system
-    await run_backfill(system, Wanted(), report, request_id=request_id, stop=lambda: len(seen) > 2)
-    assert await world.database.read(lambda c: requests.steps_done(c, request_id)) == {1, 2}
-    await world.end()
-    await world.begin()
-    before = len(world.helpdesk.requests)
+    world.lane.system.adapter = Away(adapter.options, adapter.http)
+    request_id = await ask(world)
     await world.sync(60)
-    replies_asked = [one for one in world.helpdesk.requests[before:] if "/replies" in one]
-    assert len(replies_asked) == 2
-    assert world.sent() == ["old 0"] * 4
+    assert (await find(world, request_id)).state is RequestState.RUNNING
+    failing = False
+    await world.sync(60)
+    ended = await find(world, request_id)
+    assert (ended.state, ended.result["failed"], len(world.sent())) == (RequestState.DONE, 0, 8)
+
+
+async def test_a_live_reply_is_hardly_later_while_a_backfill_runs(world) -> None:
+    """It waits for one request at the vendor and one at the API more than alone, however much is backfilled."""
+    world.helpdesk.page_size = 1
+    tickets = [await old_ticket(world, replies=6) for _ in range(12)]
+    live = [world.ticket(f"live {number}") for number in range(4)]
+    await world.begin(requests_per_minute=30, api_requests_per_minute=30)
+    for ticket in (*tickets, *live):
+        await world.link(ticket)
+    await world.sync(60)
+    alone = await delay_of(world, live, "alone")
+    request_id = await ask(world)
+    await world.sync(60)
+    beside = await delay_of(world, live, "beside")
+    assert (await find(world, request_id)).state is RequestState.RUNNING
+    assert "old 0" in world.sent()
+    assert await world.database.read(lambda c: backfilled.count_open(c, [request_id]))
+    assert alone > 4 * 60 / 30  # a page of the feed for each of them
+    assert beside <= alone + 60 / 30 + 60 / 30 + 0.5
+
+
+async def delay_of(world, tickets, text: str) -> float:
+    """Return how long after the beginning of a sweep all of these tickets' new replies are there."""
+    for ticket in tickets:
+        world.helpdesk.customer_reply(ticket.id, text)
+    began = world.clock.monotonic()
+    await world.sweep()
+    while world.sent().count(text) < len(tickets):
+        world.parts.wake_dispatchers()
+        await world.clock.sleep(0.5)
+    return world.clock.monotonic() - began
+
+
+async def test_a_reply_that_came_since_is_live(world) -> None:
+    """A new reply that the backfill reads before any sweep does not wait behind what is older."""
+    ticket = await old_ticket(world, replies=1)
+    await world.begin(api_mode="hold")
+    await world.link(ticket)
+    await world.sync()
+    request_id = await ask(world)
+    await world.clock.sleep(1)
+    world.helpdesk.customer_reply(ticket.id, "since")
+    world.helpdesk.changes.pop()
+    await world.sync()
+    assert (await find(world, request_id)).result["enqueued"] == 2
+    lanes = await world.database.read(
+        lambda c: c.execute(select(delivery.c.lane).order_by(delivery.c.id)).scalars().all()
+    )
+    assert lanes == [Lane.BACKFILL.value, Lane.LIVE.value]
 
 
 async def test_a_full_sweep_finds_what_the_feed_missed(world) -> None:

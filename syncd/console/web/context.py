@@ -1,12 +1,14 @@
 """What a request over HTTP is answered with."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from syncd.console.context import CommandContext
 from syncd.model.clock import Clock
+from syncd.service.readings import Readings
 from syncd.service.settings import Settings
 from syncd.store.database import Database
 
@@ -17,7 +19,9 @@ class WebContext:
 
     - `current`: the settings as they are now; a reload changes them.
     - `poke`: lets the lane of a system look for what it was asked, now instead of within a second.
+    - `hooked`: lets the lane of a system read what webhooks have made due, without a sweep.
     - `stuck`: names the lanes that make no progress.
+    - `registry`: what this worker has counted; `readings`: what its parts know of themselves.
     """
 
     current: Callable[[], Settings]
@@ -25,6 +29,9 @@ class WebContext:
     clock: Clock
     poke: Callable[[str], None]
     stuck: Callable[[], Sequence[str]]
+    hooked: Callable[[str], None] = lambda _: None
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    readings: Callable[[], Readings] = Readings
 
     @property
     def settings(self) -> Settings:

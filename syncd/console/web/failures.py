@@ -1,11 +1,14 @@
 """What went wrong, as an answer: JSON for programs, a page for people. Nothing of a traceback leaves syncd."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
+
 from aiohttp import web
 from loguru import logger
 
-from syncd.console.web.guards import CONTROL, Handler, Refused
+from syncd.console.web.guards import CONTROL, Handler, Refused, Unfit
 from syncd.console.web.rendering import render
-from syncd.model.errors import StoreError, SyncdError, UsageError
+from syncd.model.errors import Conflict, Missing, Problem, StoreError, SyncdError, UsageError
 
 UNAVAILABLE = 503
 RETRY_SECONDS = 5
@@ -19,9 +22,16 @@ async def answer_failures(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return failure(request, error.status, error.text if error.status != 404 else "there is nothing here")
+        answer = failure(request, error.status, _words(error))
+        if isinstance(error, web.HTTPMethodNotAllowed):
+            answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        return answer
+    except Unfit as error:
+        return failure(request, error.status, str(error), problems=error.problems)
     except (Refused, SyncdError, TimeoutError) as error:
         return failure(request, *_foreseen(error))
+    except (web.RequestPayloadError, ConnectionError):
+        return failure(request, 400, "the body did not arrive whole")
     except Exception as error:  # noqa: BLE001 - a bug in a page must not end the worker
         # The route is ours; the path and its query are of whoever asked.
         route = request.match_info.route.resource
@@ -29,11 +39,28 @@ async def answer_failures(request: web.Request, handler: Handler) -> web.StreamR
         return failure(request, 500, "a bug of syncd; its log has the details")
 
 
+def _words(error: web.HTTPException) -> str:
+    """Say in a sentence what aiohttp says in its own words, or with the size of what was sent."""
+    match error:
+        case web.HTTPNotFound():
+            return "there is nothing here"
+        case web.HTTPMethodNotAllowed():
+            return f"this is not done with {error.method[:20]}, but with {', '.join(sorted(error.allowed_methods))}"
+        case web.HTTPRequestEntityTooLarge():
+            return "the body is too large"
+        case _:
+            return error.reason
+
+
 def _foreseen(error: Exception) -> tuple[int, str, int | None]:
     """Return the status of a failure, what it says, and after how many seconds to try again."""
     match error:
         case Refused():
             return error.status, str(error), error.retry_seconds
+        case Missing():
+            return 404, str(error), None
+        case Conflict():
+            return 409, str(error), None
         case UsageError():
             return 400, str(error), None
         case StoreError() | TimeoutError():
@@ -43,7 +70,11 @@ def _foreseen(error: Exception) -> tuple[int, str, int | None]:
 
 
 def failure(
-    request: web.Request, status: int, message: str | None, retry_seconds: int | None = None
+    request: web.Request,
+    status: int,
+    message: str | None,
+    retry_seconds: int | None = None,
+    problems: Sequence[Problem] = (),
 ) -> web.StreamResponse:
     """Return an answer that says what is wrong."""
     text = message or "this cannot be answered"
@@ -51,7 +82,8 @@ def failure(
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if wants_json(request):
-        return web.json_response({"error": text}, status=status, headers=headers)
+        more = {"problems": [asdict(one) for one in problems]} if problems else {}
+        return web.json_response({"error": text} | more, status=status, headers=headers)
     return render(request, "failure.html", status=status, headers=headers, title="Not done", message=text)
 
 

@@ -10,14 +10,15 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from syncd.console.web import session
 from syncd.console.web.context import WHO, context_of
 from syncd.model.clock import Clock
+from syncd.model.errors import Problem
 from syncd.service.settings_models import ConsoleSettings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -26,8 +27,9 @@ SAFE = frozenset({"GET", "HEAD"})
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN_TO_ALL = frozenset({"/healthz", "/login", "/favicon.ico"})
 STATIC, HOOKS, CONTROL = "/static/", "/hooks/", "/api/"
-FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 LONGEST_WHO = 80
+FOREIGN = "sent by a page of another site (if it was not: the proxy in front has to pass on the Host as it came)"
 
 REQUESTS_PER_MINUTE = 600
 BURST = 60
@@ -44,6 +46,7 @@ HEADERS = {
     # With no-referrer a form of ours would be sent with the Origin "null".
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 
@@ -55,6 +58,14 @@ class Refused(Exception):
         super().__init__(message)
         self.status = status
         self.retry_seconds = retry_seconds
+
+
+class Unfit(Refused):
+    """What was sent does not fit the model: every mistake, and never a value of it."""
+
+    def __init__(self, status: int, message: str, problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(status, message)
+        self.problems = problems
 
 
 @dataclass(slots=True)
@@ -76,9 +87,17 @@ class Buckets:
         if left < 1:
             wait = int((1 - left) * 60 / self.per_minute) + 1
             raise Refused(429, f"too many requests; try again in {wait} s", wait)
-        if len(self._left) >= MOST_CLIENTS:
-            self._left.clear()
+        if client not in self._left and len(self._left) >= MOST_CLIENTS:
+            self._make_room()
+        # Put at the end, so that whoever has asked for nothing for the longest is the first.
+        self._left.pop(client, None)
         self._left[client] = left - 1, self.clock.monotonic()
+
+    def _make_room(self) -> None:
+        """Forget those who may make all their requests again; if there is none, whoever has been away the longest."""
+        full = [client for client in self._left if self.left(client) >= self.burst]
+        for client in full or [next(iter(self._left))]:
+            del self._left[client]
 
     def left(self, client: str) -> float:
         """Return how many requests a client may make at once."""
@@ -100,11 +119,15 @@ class Guard:
             Refused: it breaks a rule.
         """
         console = context_of(request).settings.console
-        self._requests.take(client_of(request))
+        # Behind one proxy all have the same address: a flood of webhooks must not keep people from the pages.
+        kind = HOOKS if request.path.startswith(HOOKS) else ""
+        self._requests.take(kind + client_of(request))
         check_host(request, console)
         if request.path.startswith(HOOKS):
             return
-        if request.method not in SAFE:
+        if request.method in SAFE:
+            check_embedding(request)
+        else:
             check_origin(request)
         if request.path in OPEN_TO_ALL or request.path.startswith(STATIC):
             return
@@ -141,7 +164,8 @@ class Guard:
         if self._wrong.left(client) < 1:
             raise Refused(429, "too many wrong tokens; try again in a minute", 60)
         wanted = secrets.token_hex() if token is None else token.get_secret_value()
-        if not hmac.compare_digest(given.encode(), wanted.encode()):
+        # What is no text at all, such as bytes that are no UTF-8, must still be something to compare.
+        if not hmac.compare_digest(given.encode(errors="surrogatepass"), wanted.encode()):
             self._wrong.take(client)
             raise Refused(401, "the token is wrong; it is the one of [console] token")
 
@@ -159,8 +183,27 @@ def _named(request: web.Request) -> str:
 
 
 def client_of(request: web.Request) -> str:
-    """Return whose requests are counted together: an address, or everybody at the socket."""
-    return request.remote or "socket"
+    """Return whose requests are counted together: an address, or everybody at the socket.
+
+    Of what a proxy on this machine passes on the address that it names is counted, or one stranger could use up what
+    everybody behind that proxy may ask. It is the last one: those before it were written by the client.
+    """
+    peer = request.remote or ""
+    passed = request.headers.getall("X-Forwarded-For", [])
+    if passed and (not peer or ip_address(peer).is_loopback):
+        return _counted(passed[-1].rpartition(",")[2].strip()) or peer or "socket"
+    return _counted(peer) or "socket"
+
+
+def _counted(address: str) -> str | None:
+    """Return an address, and of IPv6 the network of one household or server; None if it is none."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return None
+    if isinstance(found, IPv6Address) and not found.is_loopback:
+        return str(ip_network((found, 64), strict=False))
+    return str(found)
 
 
 def host_of(request: web.Request) -> str:
@@ -195,6 +238,17 @@ def _is_address(host: str) -> bool:
     return True
 
 
+def check_embedding(request: web.Request) -> None:
+    """Refuse what a page of another site loads into itself; a link from there is followed.
+
+    Raises:
+        Refused: it does.
+    """
+    is_foreign = request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}
+    if is_foreign and request.headers.get("Sec-Fetch-Mode") != "navigate":
+        raise Refused(403, FOREIGN)
+
+
 def check_origin(request: web.Request) -> None:
     """Refuse what a page of another site sends.
 
@@ -204,17 +258,18 @@ def check_origin(request: web.Request) -> None:
     origin = request.headers.get("Origin")
     if origin is None:
         if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"}:
-            raise Refused(403, "sent by a page of another site")
+            raise Refused(403, FOREIGN)
         return
     try:
         sent_by = urlsplit(origin).netloc.lower()
     except ValueError:
         sent_by = ""
     if sent_by != request.headers.get("Host", "").lower():
-        raise Refused(403, "sent by a page of another site")
+        raise Refused(403, FOREIGN)
 
 
 def is_local(request: web.Request, console: ConsoleSettings) -> bool:
     """Say whether a request comes from this machine itself: not from elsewhere, and not through a proxy."""
-    is_passed_on = any(name in request.headers for name in FORWARDED)
+    # A proxy that says nothing about itself still speaks HTTP/1.0 to what is behind it, if it is one of the usual.
+    is_passed_on = request.version < HttpVersion11 or any(name in request.headers for name in FORWARDED)
     return console.is_local and host_of(request) in LOCAL_NAMES and not is_passed_on

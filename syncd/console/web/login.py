@@ -21,13 +21,21 @@ async def _show(request: web.Request) -> web.StreamResponse:
     return _page(request)
 
 
-def _page(request: web.Request, message: str = "", status: int = 200, name: str = "") -> web.Response:
+def _page(
+    request: web.Request, message: str = "", status: int = 200, name: str = "", retry_seconds: int | None = None
+) -> web.Response:
     back = safe_path(request.query.get("next", "/"))
-    return render(request, "login.html", status=status, title="Log in", back=back, message=message, name=name)
+    headers = {} if retry_seconds is None else {"Retry-After": str(retry_seconds)}
+    return render(
+        request, "login.html", status=status, headers=headers, title="Log in", back=back, message=message, name=name
+    )
 
 
 async def _log_in(guard: Guard, request: web.Request) -> web.StreamResponse:
-    form = await request.post()
+    try:
+        form = await request.post()
+    except (ValueError, LookupError):  # no UTF-8, parts that do not end, letters of a kind that nobody knows
+        raise Refused(400, "the form cannot be read") from None
     given, name, back = (str(form.get(field, "")).strip() for field in ("token", "name", "next"))
     context = context_of(request)
     token = context.settings.console.token
@@ -39,7 +47,7 @@ async def _log_in(guard: Guard, request: web.Request) -> web.StreamResponse:
     try:
         guard.check_token(request, given)
     except Refused as refused:
-        return _page(request, f"{str(refused).capitalize()}.", refused.status, name)
+        return _page(request, f"{str(refused).capitalize()}.", refused.status, name, refused.retry_seconds)
     response = web.HTTPSeeOther(safe_path(back))
     response.set_cookie(
         session.COOKIE,

@@ -8,7 +8,8 @@ from typing import Any
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from syncd.console.output import span
+from syncd.console.output import shown, shown_lines, span
+from syncd.console.web import attention
 from syncd.console.web.context import WHO, context_of
 
 
@@ -24,6 +25,8 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters["span"] = _span
+    made.filters["shown"] = _shown
+    made.filters["contents"] = _contents
     return made
 
 
@@ -32,7 +35,8 @@ def render(
 ) -> web.Response:
     """Return a page.
 
-    Every template has `who` (None before a login), `zone`, `now`, `path` and `can_log_in` besides its own values.
+    Every template has `who` (None before a login), `zone`, `now`, `path`, `can_log_in`, `needed` (how much needs a
+    person, None if that is not known) and `note` (what was done just now) besides its own values.
     """
     context = context_of(request)
     text = (
@@ -44,6 +48,8 @@ def render(
             now=context.clock.now(),
             path=request.path,
             can_log_in=context.settings.console.token is not None,
+            needed=attention.needed(request),
+            note=attention.find_note(request),
             **values,
         )
     )
@@ -57,3 +63,13 @@ def _span(value: timedelta | datetime | None, now: datetime | None = None) -> st
     if isinstance(value, datetime):
         value = max(timedelta(), (now or value) - value)
     return span(value)
+
+
+def _shown(value: Any) -> str:
+    """Return a text of others in one line, in which nothing turns the direction of writing; nothing is a dash."""
+    return "-" if value is None or value == "" else shown(str(value))
+
+
+def _contents(text: str) -> str:
+    """Return a text of others with its lines, each harmless."""
+    return "\n".join(shown_lines(text))

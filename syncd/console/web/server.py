@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
+import os
+import socket
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,12 +13,14 @@ from pathlib import Path
 from aiohttp import web
 from loguru import logger
 
-from syncd.console.web import login, pages
+from syncd.console.web import control, health, hooks, login, metrics, pages
 from syncd.console.web.context import CONTEXT, WebContext
 from syncd.console.web.failures import answer_failures
 from syncd.console.web.guards import HEADERS, Guard, Handler
+from syncd.console.web.meter import PrometheusMeter
 from syncd.model.errors import SyncdError
 from syncd.service.daemon import Daemon
+from syncd.service.readings import Readings, read_parts
 from syncd.service.settings_models import ConsoleSettings
 
 LARGEST_BODY_BYTES = 1024 * 1024
@@ -32,6 +37,10 @@ def make_app(context: WebContext) -> web.Application:
     app[GUARD] = Guard(context.clock)
     login.add_routes(app, app[GUARD])
     pages.add_routes(app)
+    health.add_routes(app, context)
+    metrics.add_routes(app, context)
+    control.add_routes(app)
+    hooks.add_routes(app)
     return app
 
 
@@ -43,15 +52,23 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def _with_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    response = await handler(request)
-    if not response.prepared:
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
+    try:
+        response = await handler(request)
+    except web.HTTPException as answer:  # such as one that leads elsewhere
+        _add_headers(answer)
+        raise
+    _add_headers(response)
     return response
 
 
+def _add_headers(response: web.StreamResponse) -> None:
+    if not response.prepared:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+
+
 @asynccontextmanager
-async def serving(daemon: Daemon) -> AsyncIterator[None]:
+async def serving(daemon: Daemon, meter: PrometheusMeter) -> AsyncIterator[None]:
     """Listen beside a daemon that has started, if its settings say where.
 
     Raises:
@@ -61,12 +78,20 @@ async def serving(daemon: Daemon) -> AsyncIterator[None]:
     if console.listen is None:
         yield
         return
+
+    def readings() -> Readings:
+        meter.know(daemon.settings.api, daemon.settings.systems)
+        return read_parts(daemon.parts)
+
     context = WebContext(
         current=lambda: daemon.settings,
         database=daemon.database,
         clock=daemon.clock,
         poke=daemon.parts.trigger,
         stuck=daemon.parts.stuck,
+        hooked=daemon.parts.hooked,
+        registry=meter.registry,
+        readings=readings,
     )
     async with listening(make_app(context), console) as where:
         logger.bind(listen=where).info("the status page listens")
@@ -85,14 +110,14 @@ async def listening(app: web.Application, console: ConsoleSettings) -> AsyncIter
     try:
         site = await _site(runner, console)
         try:
-            await site.start()
+            await _start(site, console)
         except OSError as error:
             raise SyncdError(f"[console] cannot listen at {console.listen}: {error.strerror or error}") from None
-        if console.socket is not None:
-            await asyncio.to_thread(Path(console.socket).chmod, SOCKET_MODE)
         yield _address(runner, console)
     finally:
         await runner.cleanup()
+        if console.socket is not None:
+            await asyncio.to_thread(_remove_dead_socket, Path(console.socket))
 
 
 async def _site(runner: web.AppRunner, console: ConsoleSettings) -> web.BaseSite:
@@ -103,11 +128,39 @@ async def _site(runner: web.AppRunner, console: ConsoleSettings) -> web.BaseSite
     return web.TCPSite(runner, host, port)
 
 
+async def _start(site: web.BaseSite, console: ConsoleSettings) -> None:
+    if console.socket is None:
+        await site.start()
+        return
+    if await asyncio.to_thread(os.path.lexists, console.socket):
+        # The event loop would take the place of another one's socket without a word.
+        raise OSError(errno.EADDRINUSE, "another process listens there, or it is no socket")
+    # Nobody else may connect between its making and its mode. Files that are made meanwhile are kept closer, not wider.
+    before = os.umask(0o777 & ~SOCKET_MODE)
+    try:
+        await site.start()
+    finally:
+        os.umask(before)
+    await asyncio.to_thread(Path(console.socket).chmod, SOCKET_MODE)
+
+
 def _remove_dead_socket(path: Path) -> None:
-    """Remove the socket that a killed worker left; anything else at that place stays, and listening fails."""
+    """Remove a socket that nobody listens at, such as that of a killed worker; anything else at that place stays."""
     with contextlib.suppress(OSError):
-        if stat.S_ISSOCK(path.lstat().st_mode):
+        if stat.S_ISSOCK(path.lstat().st_mode) and not _is_listened_at(path):
             path.unlink()
+
+
+def _is_listened_at(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+        except OSError:  # such as one that is not ours to connect to
+            return True
+    return True
 
 
 def _address(runner: web.AppRunner, console: ConsoleSettings) -> str:

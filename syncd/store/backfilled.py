@@ -1,0 +1,95 @@
+"""What a backfill has queued: how far it is on its way, and taking back what was not sent yet."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Connection, func, select, update
+
+from syncd.model.collected import Disposition
+from syncd.model.delivery import DeliveryState, Lane
+from syncd.model.link import LinkState
+from syncd.store.requests import RequestKind
+from syncd.store.standing import Decision
+from syncd.store.tables import delivery, ledger, link, request, thread
+from syncd.store.threads import lock, settle
+
+_OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+_UNSENT = (DeliveryState.PENDING.value, DeliveryState.PARKED.value)
+
+
+def count_states(connection: Connection, request_ids: Sequence[int]) -> dict[str, int]:
+    """Count what these backfills have queued, by state: one look into an index that holds backfilled ones alone."""
+    statement = select(delivery.c.state, func.count()).where(delivery.c.request_id.in_(request_ids))
+    return {row[0]: row[1] for row in connection.execute(statement.group_by(delivery.c.state))}
+
+
+def count_queued(connection: Connection, request_id: int) -> dict[str, int]:
+    """Count what a backfill has queued, by api."""
+    return _by_api(connection, delivery.c.request_id == request_id)
+
+
+def count_open(connection: Connection, request_ids: Sequence[int]) -> dict[str, int]:
+    """Count what of these backfills is still to be sent, by api."""
+    return _by_api(connection, delivery.c.request_id.in_(request_ids) & delivery.c.state.in_(_OPEN))
+
+
+def count_held_up(connection: Connection, request_ids: Sequence[int]) -> dict[int, int]:
+    """Count what of these backfills waits for a suspended link, which nothing moves but a person, by link."""
+    rows = connection.execute(
+        select(link.c.id, func.count())
+        .select_from(delivery.join(link, link.c.thread_key == delivery.c.thread_key))
+        .join(thread, thread.c.id == delivery.c.thread_key)
+        .where(delivery.c.request_id.in_(request_ids), delivery.c.state == DeliveryState.PENDING.value)
+        .where(link.c.state == LinkState.SUSPENDED.value, thread.c.head_due_at.is_(None))
+        .group_by(link.c.id)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _by_api(connection: Connection, condition: ColumnElement[bool]) -> dict[str, int]:
+    rows = connection.execute(
+        select(thread.c.api, func.count())
+        .select_from(delivery.join(thread, thread.c.id == delivery.c.thread_key))
+        .where(condition)
+        .group_by(thread.c.api)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def find_unsent(connection: Connection, system: str) -> list[int]:
+    """Return the backfills of a system of which something is still to be sent."""
+    statement = select(request.c.id).where(request.c.kind == RequestKind.BACKFILL.value, request.c.system == system)
+    waits = select(delivery.c.id).where(delivery.c.request_id == request.c.id, delivery.c.state.in_(_OPEN))
+    return [row.id for row in connection.execute(statement.where(waits.exists()).order_by(request.c.id))]
+
+
+def drop_some(connection: Connection, request_id: int, by: Decision, threads: int) -> int:
+    """Skip what a backfill has queued and was not sent, in some threads; return in how many deliveries, 0 at the end.
+
+    What was never on the wire counts as older again, so that a later backfill may send it. What is on the wire, in
+    doubt or live is left as it is.
+    """
+    left = (
+        (delivery.c.request_id == request_id) & delivery.c.state.in_(_UNSENT) & (delivery.c.lane == Lane.BACKFILL.value)
+    )
+    keys = connection.execute(select(delivery.c.thread_key).where(left).distinct().limit(threads)).scalars().all()
+    return sum(_drop(connection, key, left, by) for key in sorted(keys))
+
+
+def _drop(connection: Connection, thread_key: int, left: ColumnElement[bool], by: Decision) -> int:
+    lock(connection, thread_key)
+    mine = (delivery.c.thread_key == thread_key) & left
+    rows = connection.execute(select(delivery.c.system, delivery.c.reply_id, delivery.c.attempts).where(mine)).all()
+    skipped = {"state": DeliveryState.SKIPPED.value, "reason": f"skipped: {by.reason}", "ended_at": by.at}
+    changed = update(delivery).where(mine).values(skipped | {"version": delivery.c.version + 1})
+    dropped = connection.execute(changed).rowcount
+    for row in rows:
+        # What was tried may be there: it stays a delivery, and is never queued again.
+        if row.attempts == 0:
+            of_reply = (ledger.c.system == row.system) & (ledger.c.reply_id == row.reply_id)
+            connection.execute(
+                update(ledger)
+                .where(ledger.c.thread_key == thread_key, of_reply)
+                .values(disposition=Disposition.OLDER.value)
+            )
+    settle(connection, thread_key)
+    return dropped

@@ -1,0 +1,187 @@
+"""The server with everything it serves, at an address of its own, and whoever asks it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from syncd.console.web.context import WebContext
+from syncd.console.web.server import listening, make_app
+from syncd.model.clock import Clock
+from syncd.service.settings import Settings, load_settings
+from syncd.store.database import Database, open_database
+from syncd.store.schema import ensure_schema
+
+TOKEN = "token-of-the-tests-0123456789"
+OTHER_TOKEN = "another-one-of-them-9876543210"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came back."""
+
+    status: int
+    headers: Any
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """Return the body as JSON."""
+        return json.loads(self.text)
+
+
+class Served:
+    """A server on a database; `console` are the lines of its [console]."""
+
+    def __init__(self, folder: Path, database: Database, clock: Clock) -> None:
+        self.folder = folder
+        self.database = database
+        self.clock = clock
+        self.poked: list[str] = []
+        self.address = ""
+        self.settings = self.load()
+        self._open = AsyncExitStack()
+
+    def load(self, console: str = f'token = "{TOKEN}"', listen: str = "127.0.0.1:0") -> Settings:
+        """Return settings; they are those of now for the server once they are put into `settings`."""
+        file = self.folder / "web.toml"
+        file.write_text(
+            f"""timezone = "Europe/Berlin"
+            [database]
+            url = "sqlite:///{self.folder}/syncd.db"
+            [console]
+            listen = "{listen}"
+            {console}
+            [api.berlin]
+            base_url = "http://127.0.0.1:1"
+            api_key = "key-berlin"
+            [api.hamburg]
+            base_url = "http://127.0.0.1:1"
+            api_key = "key-hamburg"
+            mode = "hold"
+            [systems.desk]
+            adapter = "in_memory"
+            [systems.desk.options]
+            base_url = "http://127.0.0.1:1"
+            token = "helpdesk-token"
+            [systems.other]
+            adapter = "in_memory"
+            [systems.other.options]
+            base_url = "http://127.0.0.1:1"
+            token = "helpdesk-token"
+            """
+        )
+        file.chmod(0o600)
+        return load_settings(file, {})
+
+    def make(self) -> Any:
+        """Return the application."""
+        return make_app(WebContext(lambda: self.settings, self.database, self.clock, self.poked.append, list))
+
+    async def start(self, console: str = f'token = "{TOKEN}"', listen: str = "127.0.0.1:0") -> "Served":
+        """Listen, with these settings."""
+        self.settings = self.load(console, listen)
+        self.address = await self._open.enter_async_context(listening(self.make(), self.settings.console))
+        return self
+
+    async def close(self) -> None:
+        """Stop listening."""
+        await self._open.aclose()
+
+    @property
+    def port(self) -> int:
+        """Return the port that it listens at."""
+        return int(self.address.rpartition(":")[2])
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = TOKEN,
+        body: Any = None,
+        data: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        connector: aiohttp.BaseConnector | None = None,
+    ) -> Answered:
+        """Ask for something, with the token unless it is None; what leads elsewhere is not followed."""
+        given = {} if token is None else {"Authorization": f"Bearer {token}"}
+        if body is not None:
+            data, given["Content-Type"] = json.dumps(body).encode(), "application/json"
+        given |= headers or {}
+        base = f"http://127.0.0.1:{self.port}" if connector is None else "http://localhost"
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.request(method, base + path, headers=given, data=data, allow_redirects=False) as answer,
+        ):
+            return Answered(answer.status, answer.headers.copy(), await answer.text())
+
+    async def get(self, path: str, **more: Any) -> Answered:
+        """Ask for a page."""
+        return await self.ask("GET", path, **more)
+
+    async def say(self, *lines: str | bytes, body: bytes = b"") -> Answered:
+        """Send lines as they are and return what comes back: for what no client would send."""
+        host = "127.0.0.1" if "0.0.0.0" in self.address else self.address.split("//")[1].rpartition(":")[0].strip("[]")
+        reader, writer = await asyncio.open_connection(host, self.port)
+        raw = [line.encode("latin-1") if isinstance(line, str) else line for line in lines]
+        writer.write(b"\r\n".join([*raw, b"Connection: close", b"", b""]) + body)
+        whole = await reader.read()
+        writer.close()
+        head, _, text = whole.partition(b"\r\n\r\n")
+        first, *rest = head.decode("latin-1").split("\r\n")
+        return Answered(int(first.split()[1]), dict(_fields(rest)), text.decode())
+
+
+def _fields(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for line in lines:
+        name, _, value = line.partition(": ")
+        yield name, value
+
+
+@pytest_asyncio.fixture
+async def small(tmp_path: Path) -> AsyncIterator[Database]:
+    """Return a SQLite database with the schema."""
+    opened = open_database(f"sqlite:///{tmp_path}/syncd.db")
+    await ensure_schema(opened, migrate=True)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture
+async def make_served(tmp_path: Path, clock: Any) -> AsyncIterator[Callable[[Database], Served]]:
+    """Return what makes a server on a database; it listens once it is started, and ends with the test."""
+    made: list[Served] = []
+
+    def make(database: Database) -> Served:
+        made.append(Served(tmp_path, database, clock))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.close()
+
+
+@pytest.fixture
+def unstarted(make_served: Callable[[Database], Served], small: Database) -> Served:
+    """Return a server on SQLite that does not listen yet."""
+    return make_served(small)
+
+
+@pytest_asyncio.fixture
+async def served(unstarted: Served) -> Served:
+    """Return a server on SQLite, with the token, at an address of this machine."""
+    return await unstarted.start()
+
+
+@pytest_asyncio.fixture
+async def served_on_both(make_served: Callable[[Database], Served], database: Database) -> Served:
+    """Return a server, once on SQLite and once on PostgreSQL."""
+    return await make_served(database).start()

@@ -7,7 +7,7 @@
 #              (SYNCD_MACHINE_SEED to repeat it, SYNCD_MACHINE_SHORTEN=1 to shorten what broke)
 # make lint    format, lint, types, layers and known vulnerabilities of dependencies, as CI has them
 # make promises break each promise in a copy of the tree, and see its tests fail (minutes; not in CI)
-# make docs    the tables of adapters in the pages anew from the code
+# make docs    the tables of adapters, the manual page and the table of commands for shells, anew from the code
 # make lock    requirements.lock anew from pyproject.toml (needs uv, which nothing else does)
 # make clean   remove the virtual environment and what the tools have cached
 #
@@ -42,7 +42,7 @@ FUZZ_SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 
 fuzz: $(STAMP)
 	@echo "the same examples again: make fuzz SEED=$(FUZZ_SEED) EXAMPLES=$(EXAMPLES)"
-	SYNCD_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/fuzz --hypothesis-seed=$(FUZZ_SEED)
+	SYNCD_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/fuzz tests/console/web/test_schemathesis.py --hypothesis-seed=$(FUZZ_SEED)
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak $(SOAK)
@@ -65,6 +65,7 @@ promises: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m tests.docs.adapter_table
+	$(BIN)/python -m tests.docs.manual
 
 lock:
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

@@ -17,6 +17,7 @@ import pytest_asyncio
 from syncd.delivery.dispatcher import Dispatcher
 from syncd.model.communication import Thread
 from syncd.model.link import Link, NewLink
+from syncd.model.meter import Meter, Unmetered
 from syncd.model.ticket import TicketRef
 from syncd.service.parts import Parts
 from syncd.service.settings import Settings, load_settings
@@ -98,6 +99,7 @@ class World:
         self.helpdesk = Helpdesk(clock)
         self.sandbox = Sandbox({"key-berlin": "berlin", "key-hamburg": "hamburg"}, clock=clock)
         self.changes: dict[str, object] = {}
+        self.meter: Meter = Unmetered()
         self._threads = itertools.count(500)
 
     async def open(self) -> None:
@@ -135,6 +137,7 @@ class World:
         """Open the database and run a lane for the system and a dispatcher for each api, as a daemon would."""
         settings = self.settings(**changes)
         self.database = self.open_store(settings)
+        self.database.around_commit = self.meter.committing
         await ensure_schema(self.database, migrate=True)
         policies = {name: api.in_doubt for name, api in settings.api.items()}
         now = self.clock.now()
@@ -142,7 +145,7 @@ class World:
         self.high_water = HighWater(self.folder / "high-water")
         name = await self.database.read(database_id)
         self.high_water.open(name, await self.database.read(restored.attempt_counter))
-        self.parts = Parts(settings, self.database, self.clock, self.high_water, lambda: None)
+        self.parts = Parts(settings, self.database, self.clock, self.high_water, lambda: None, meter=self.meter)
         self.parts.make()
         self.parts.may_poll.set()
         self.parts.may_send.set()

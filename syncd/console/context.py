@@ -138,6 +138,7 @@ async def opened(invocation: Invocation, *, ensure: bool = True) -> AsyncIterato
     from syncd.store.database import open_database  # noqa: PLC0415 - see above
     from syncd.store.high_water import HighWater, mark_path  # noqa: PLC0415 - see above
     from syncd.store.lost import refuse_lost  # noqa: PLC0415 - see above
+    from syncd.store.moved import CommandDatabase  # noqa: PLC0415 - see above
     from syncd.store.schema import ensure_schema  # noqa: PLC0415 - see above
 
     settings = invocation.load_settings()
@@ -152,6 +153,7 @@ async def opened(invocation: Invocation, *, ensure: bool = True) -> AsyncIterato
         if ensure:
             await refuse_lost(database, file, HighWater(mark_path(settings.state_directory, file)))
             await ensure_schema(database, migrate=False)
+            database = CommandDatabase(database)
         yield CommandContext(settings, database, invocation.clock, who(invocation.environ))
     finally:
         await database.close()

@@ -1,26 +1,26 @@
-"""`syncd db`: the version of the database, migrating it, and declaring it restored from a backup."""
+"""`syncd db`: the version of the database, migrating it, declaring it restored from a backup, moving it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import typer
 
 from syncd.console.context import CommandContext, Invocation, invocation_of, opened, perform, quiet_log
+from syncd.console.db_copy import copy_command
+from syncd.console.locked import locked
 from syncd.console.output import Shown, counted, print_json, say
 from syncd.model.errors import StoreError, UsageError
-from syncd.store import leases, restored
+from syncd.store import restored
 from syncd.store.high_water import HighWater, Mark, is_behind
-from syncd.store.lock import take_lock
 from syncd.store.schema import LATEST, SchemaState, compare, database_id, ensure_schema, read_version
 
 app = typer.Typer(
-    help="Upgrade the database, show its version, declare it restored.",
+    help="Upgrade the database, show its version, declare it restored, move it to another one.",
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
 )
+app.command("copy")(copy_command)
 
 
 @app.command("upgrade")
@@ -33,7 +33,7 @@ def upgrade(ctx: typer.Context) -> None:
             before = compare(await context.database.read(read_version))
             if before is SchemaState.CURRENT:
                 return f"the database at {where} has schema {LATEST}; there is nothing to do"
-            async with _locked(context):
+            async with locked(context.database_url, context.database, context.clock):
                 await ensure_schema(context.database, migrate=True)
             done = "was created with" if before is SchemaState.MISSING else "now has"
             return f"the database at {where} {done} schema {LATEST}"
@@ -66,7 +66,7 @@ def version(ctx: typer.Context, json: Annotated[bool, typer.Option("--json", hel
         print_json(values)
     else:
         Shown(context.zone).fields((name.replace("_", " "), value) for name, value in values.items())
-    if values["state"] in {SchemaState.OLDER, SchemaState.NEWER}:
+    if values["state"] not in {SchemaState.CURRENT, SchemaState.MISSING}:
         raise typer.Exit(1)
 
 
@@ -85,7 +85,7 @@ def declare_restored(
     """
 
     async def work(context: CommandContext) -> int:
-        async with _locked(context):
+        async with locked(context.database_url, context.database, context.clock):
             return await _declare(context, reason, yes=yes)
 
     doubted = perform(ctx, work)
@@ -119,18 +119,3 @@ def _read_mark(high_water: HighWater, name: str, counter: int) -> Mark | None:
         return high_water.read(name)
     except StoreError:
         return Mark(name, counter + 1)
-
-
-@asynccontextmanager
-async def _locked(context: CommandContext) -> AsyncIterator[None]:
-    """Hold the worker's lock, so that no worker runs meanwhile.
-
-    Raises:
-        StoreError: one runs.
-    """
-    lock = await take_lock(context.database_url, context.database.where, context.clock)
-    try:
-        await context.database.read(lambda c: leases.refuse_workers(c, context.database.where))
-        yield
-    finally:
-        await lock.release()

@@ -12,7 +12,7 @@ from syncd.model.errors import StoreError, SyncdError
 from syncd.service.settings import Settings
 from syncd.service.start import find_missing
 from syncd.service.wiring import high_water_path
-from syncd.store import durability, restored
+from syncd.store import durability, moved, restored
 from syncd.store.database import Database
 from syncd.store.high_water import HighWater, is_behind
 from syncd.store.lost import refuse_lost
@@ -44,10 +44,6 @@ def settings_findings(settings: Settings) -> Iterator[Finding]:
         yield Finding("settings", Verdict.GOOD, f"{len(settings.systems)} systems, {len(settings.api)} apis")
     for problem in warnings:
         yield Finding("settings", Verdict.WARNING, str(problem))
-    if settings.console.listen is not None:
-        yield Finding(
-            "console", Verdict.GOOD, f"{settings.console.listen} is kept for the status page; nothing listens yet"
-        )
 
 
 def state_directory_finding(settings: Settings) -> Finding:
@@ -73,6 +69,9 @@ async def database_findings(settings: Settings, database: Database) -> list[Find
         if file is not None and not file.exists():
             return [_missing_file(file)]
         state = compare(version := await database.read(read_version))
+        if state.is_set_aside:
+            said = await database.read(lambda c: moved.explain(c, state, database.where))
+            return [Finding("database", Verdict.BAD, said, "put database.url right, or finish the copy")]
         if state is not SchemaState.CURRENT:
             return [_other_schema(database.where, state, version)]
         findings = [await _durability(database), await _restored(settings, database)]

@@ -108,7 +108,8 @@ def _add_shared_options(command: Any) -> None:
     if isinstance(command, TyperGroup):
         for inner in command.commands.values():
             _add_shared_options(inner)
-        return
+        if not command.invoke_without_command:
+            return
     holder = typer.Typer(add_completion=False, rich_markup_mode=None)
     holder.command()(_shared)
     command.params += [option for option in get_command(holder).params if option.name == "config"]

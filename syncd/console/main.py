@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "links": ("syncd.console.links:app", "Tie tickets to threads: add, import, list, show, resume, remove."),
     "deliveries": ("syncd.console.deliveries:app", "Look at communications on their way, and decide about them."),
     "poll": ("syncd.console.poll:poll", "Read systems or tickets now."),
-    "backfill": ("syncd.console.backfill:backfill", "Collect replies that are older than their links."),
+    "backfill": ("syncd.console.backfill:app", "Collect replies that are older than their links."),
     "audit": ("syncd.console.audit:audit", "Prove that both sides match: account for every reply of every link."),
     "preview": ("syncd.console.preview:preview", "Print what would be sent for a ticket; send nothing."),
     "apis": ("syncd.console.apis:app", "List, pause, resume and release targets of the Open API."),
@@ -32,11 +32,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alert": ("syncd.console.alert:app", "Try whether alerts reach somebody."),
     "adapters": ("syncd.console.adapters:adapters", "List the kinds of ticketing systems that are installed."),
     "erase": ("syncd.console.erase:erase", "Erase the texts and names of a customer, and end its links."),
-    "db": ("syncd.console.db:app", "Upgrade the database, show its version, declare it restored."),
+    "db": ("syncd.console.db:app", "Upgrade the database, show its version, declare it restored, move it."),
+    "rename": ("syncd.console.rename:app", "Give a system or an api that has a history another name."),
+    "completion": ("syncd.console.completion:completion", "Print what makes bash, zsh or fish complete commands."),
     "demo": ("syncd.console.demo:demo", "Show everything at work against stand-ins on this machine."),
     "sandbox": ("syncd.console.sandbox:sandbox", "Serve a stand-in for the Open API on this machine."),
 }
 """Every command: its place, `module:name` of a function or of a typer app with subcommands, and one line of help."""
+
+COMPLETE = "__complete"
+"""How a shell asks what may stand next on a command line; see `syncd completion`."""
 
 LONE_SURROGATES = range(0xD800, 0xE000)
 """How Python shows the bytes of an argument that are no UTF-8."""
@@ -74,7 +79,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given == ["--version"]:
         _write(f"{PROGRAM} {__version__}\n")
         return 0
+    if given[:1] == [COMPLETE]:
+        _write(_complete(given[1:]))
+        return 0
     return _carry_out(given)
+
+
+def _complete(words: list[str]) -> str:
+    from syncd.console.completing import complete
+
+    try:
+        return complete(words)
+    except Exception:  # noqa: BLE001 - a traceback in the middle of a line that is being typed would help nobody
+        return ""
 
 
 def _write(text: str) -> None:

@@ -1,4 +1,7 @@
-"""How far long work has come: a bar on a terminal, plain lines now and then anywhere else. Both on stderr."""
+"""How far long work has come: a bar on a terminal, plain lines now and then anywhere else. Both on stderr.
+
+A line is written when another piece of work begins, when one is done, and else seldom: they stay in journals.
+"""
 
 import sys
 from types import TracebackType
@@ -10,7 +13,7 @@ from syncd.model.clock import Clock
 if TYPE_CHECKING:  # a tenth of a second that only a terminal needs
     from rich.progress import Progress, TaskID
 
-LINE_EVERY_SECONDS = 5.0
+LINE_EVERY_SECONDS = 30.0
 
 
 class ProgressDisplay:
@@ -21,6 +24,7 @@ class ProgressDisplay:
         self._bar: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._told_at = float("-inf")
+        self._told: tuple[str, int, int | None, str] | None = None
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -48,7 +52,8 @@ class ProgressDisplay:
             fields: dict[str, Any] = {"completed": done, "total": of, "more": more}
             self._bar.update(self._tasks[name], **fields)
             return
-        now = self._clock.monotonic()
-        if of is not None and (done == of or now - self._told_at >= LINE_EVERY_SECONDS):
-            self._told_at = now
+        now, told = self._clock.monotonic(), (name, done, of, more)
+        is_change = self._told is None or name != self._told[0] or done == of
+        if of is not None and told != self._told and (is_change or now - self._told_at >= LINE_EVERY_SECONDS):
+            self._told_at, self._told = now, told
             notice(f"{name}: {done} of {of}, {more}")

@@ -31,22 +31,7 @@ def run(
     SIGTERM finishes what is on the wire and ends with 0. SIGHUP reloads the settings. Log lines go to stderr.
     """
     invocation = invocation_of(ctx)
-    settings = load_with_log(invocation)
-    meter = PrometheusMeter(invocation.clock)
-
-    @asynccontextmanager
-    async def beside(started: Daemon) -> AsyncIterator[None]:
-        async with alerting(started), serving(started, meter):
-            yield
-
-    daemon = Daemon(
-        settings=settings,
-        clock=invocation.clock,
-        notifier=Notifier(invocation.environ, invocation.clock),
-        reload_settings=lambda: load_with_log(invocation),
-        beside=beside,
-        meter=meter,
-    )
+    daemon = make_daemon(invocation)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         if once:
             went_well = runner.run(daemon.once())
@@ -55,6 +40,30 @@ def run(
             went_well = daemon.parts.broken is None
     if not went_well:
         raise typer.Exit(1)
+
+
+def make_daemon(invocation: Invocation) -> Daemon:
+    """Return the daemon with what runs beside it: alerts, and whoever asks over HTTP.
+
+    Raises:
+        SettingsError: every mistake in the settings.
+    """
+    settings = load_with_log(invocation)
+    meter = PrometheusMeter(invocation.clock)
+
+    @asynccontextmanager
+    async def beside(started: Daemon) -> AsyncIterator[None]:
+        async with alerting(started), serving(started, meter):
+            yield
+
+    return Daemon(
+        settings=settings,
+        clock=invocation.clock,
+        notifier=Notifier(invocation.environ, invocation.clock),
+        reload_settings=lambda: load_with_log(invocation),
+        beside=beside,
+        meter=meter,
+    )
 
 
 def load_with_log(invocation: Invocation) -> Settings:

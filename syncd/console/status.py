@@ -120,12 +120,12 @@ class Overview:
         }
 
 
-async def read_overview(context: CommandContext) -> Overview:
-    """Return how everything stands, read in one snapshot."""
+async def read_overview(context: CommandContext, ended: lists.Ended | None = None) -> Overview:
+    """Return how everything stands, read in one snapshot; `ended` is what was counted a moment ago, if it was."""
     now = context.clock.now()
 
     def read(connection: Connection) -> Overview:
-        counts = lists.count_all(connection)
+        counts = lists.count_all(connection, ended)
         return Overview(
             at=now,
             where=context.database.where,

@@ -13,6 +13,7 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
@@ -23,7 +24,7 @@ from yarl import URL
 from syncd import __version__
 from syncd.delivery.failure import RequestEnded, failure_of
 from syncd.delivery.payload import OncePayload
-from syncd.model.clock import Clock
+from syncd.model.clock import Clock, ahead_by
 from syncd.model.communication import Thread
 from syncd.model.delivery import Evidence, Reached
 from syncd.model.errors import Problem, SettingsError
@@ -96,6 +97,7 @@ class OpenApi:
         self._ssl_context = ssl_context
         self._opened: aiohttp.ClientSession | None = None
         self._closed = False
+        self.clock_ahead: timedelta | None = None
 
     async def put(self, thread: Thread, body: bytes, before_body: Callable[[], Awaitable[None]]) -> Evidence:
         """Send one PUT, once, and return what was observed of it; failures of the wire are evidence, not exceptions.
@@ -133,6 +135,7 @@ class OpenApi:
             async with asyncio.timeout(self._timeout_seconds):
                 async with self._session().head(url, allow_redirects=False) as response:
                     status = response.status
+                    self.clock_ahead = ahead_by(response.headers.get("Date"), self._clock.now())
         except (aiohttp.ClientError, RequestEnded, OSError):
             return KeyState.UNKNOWN
         return {200: KeyState.GOOD, 401: KeyState.REFUSED}.get(status, KeyState.UNKNOWN)

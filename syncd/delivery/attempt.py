@@ -17,22 +17,21 @@ from loguru import logger
 from syncd.delivery.api import OpenApi
 from syncd.delivery.decide import Next, Verdict, decide, judge
 from syncd.delivery.health import throttle_seconds
+from syncd.delivery.hops import find_hops
 from syncd.model.clock import Clock
 from syncd.model.communication import thread_update
 from syncd.model.delivery import (
     STALE_AFTER,
     THREAD_RETRY,
-    DeliveryKind,
     DeliveryState,
     Evidence,
-    Lane,
     Outcome,
     Reached,
     retry_delay,
 )
 from syncd.model.errors import StoreError
 from syncd.model.lease import Tenure
-from syncd.model.meter import Hops, Meter, Unmetered
+from syncd.model.meter import Meter, Unmetered
 from syncd.model.policy import ApiPolicy, Order
 from syncd.store import health, holding, late, leases, outbox, restored
 from syncd.store.database import Connection, Database
@@ -113,25 +112,11 @@ class Attempt:
         following = decide(verdict, failures=outgoing.failures, doubts=outgoing.doubts, policy=policy.in_doubt)
         await self._record(outgoing, evidence, verdict, following)
         _log(outgoing, evidence, verdict, following)
-        hops = self._hops(outgoing, answered_at) if verdict.outcome is Outcome.DELIVERED else None
-        self.sender.meter.attempted(policy.name, verdict.outcome, hops)
-        return verdict
-
-    def _hops(self, outgoing: Outgoing, answered_at: float) -> Hops | None:
-        """Return how long a reply took; None of what says nothing about that: backfilled, or decided by a person."""
-        is_live = outgoing.kind is DeliveryKind.REPLY and outgoing.lane is Lane.LIVE and not outgoing.manual
-        if not is_live or self.sent_at is None:
-            return None
-        clock = self.sender.clock
-        sent_at = clock.now() - timedelta(seconds=clock.monotonic() - self.sent_at)
-        taken_in, sent = outgoing.created_at - outgoing.message.occurred_at, sent_at - outgoing.created_at
-        # Another clock has told the first instant, and ours may have been set since the second.
-        return Hops(
-            outgoing.system,
-            max(0.0, taken_in.total_seconds()),
-            max(0.0, sent.total_seconds()),
-            answered_at - self.sent_at,
+        hops = find_hops(outgoing, self.sent_at, answered_at, self.sender.clock)
+        self.sender.meter.attempted(
+            policy.name, verdict.outcome, hops if verdict.outcome is Outcome.DELIVERED else None
         )
+        return verdict
 
     async def _ready(self, delivery_id: int) -> Outgoing | None:
         """Return the delivery if it may be sent now; what has waited long is read again first."""

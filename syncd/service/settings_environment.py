@@ -16,7 +16,7 @@ from syncd.service.settings_places import Findings, Outline, Place, Tree, neares
 
 PREFIX = "SYNCD_"
 LEVEL = "__"
-NOT_SETTINGS = ("SYNCD_CONFIG", "SYNCD_TEST_")
+NOT_SETTINGS = ("SYNCD_CONFIG", "SYNCD_BACKFILL_ARGS", "SYNCD_TEST_")
 FOUNDING_KEYS = {"api": "base_url", "systems": "adapter"}
 """The key without which a variable cannot found an api or a system that no file knows."""
 

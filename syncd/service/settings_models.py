@@ -316,6 +316,7 @@ class Settings(BaseSettings):
     def warnings(self) -> list[Problem]:
         """Return what works and should still be looked at."""
         found = [*self._noticed, *self._odd_zones(), *self._quick_apis(), *self._adapter_warnings()]
+        found += self._idle_webhooks()
         unknown = [name for name in self.log.verbose if name not in self.systems and name not in self.api]
         found += [Problem("log.verbose", f"there is no system and no api {name}") for name in unknown]
         for table, empty in (("api", not self.api), ("systems", not self.systems)):
@@ -341,6 +342,13 @@ class Settings(BaseSettings):
             Problem(f"api.{name}.requests_per_minute", message)
             for name, api in self.api.items()
             if api.requests_per_minute > CONTRACT_REQUESTS_PER_MINUTE
+        ]
+
+    def _idle_webhooks(self) -> list[Problem]:
+        return [
+            Problem(f"systems.{name}.webhook_secret", "no webhook can come; set [console] listen (docs/webhooks.md)")
+            for name, system in self.systems.items()
+            if system.webhook_secret and not self.console.listen
         ]
 
     def _adapter_warnings(self) -> list[Problem]:

@@ -28,8 +28,8 @@ from syncd.sync.hooked import collect_hooked
 
 LONGEST_RETRY_SECONDS = 900.0
 PAUSED_RETRY = timedelta(minutes=5)
-HOOKED_AT_ONCE = 50
-"""So many links at most are read because of webhooks before the feed has its turn."""
+HOOKED_AT_ONCE = 20
+"""So many links at most are read because of webhooks alone; where more wait, a sweep follows and reads them all."""
 
 
 @dataclass(slots=True)

@@ -3,13 +3,14 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 from loguru import logger
 
 from syncd import __version__
-from syncd.model.clock import Clock
+from syncd.model.clock import Clock, ahead_by
 from syncd.model.errors import PauseSystem, RetryLater, UnexpectedAnswer
 from syncd.sources.adapter import Connection, Refused, Response
 from syncd.sources.address import bare_path, host_in, parse_base_address
@@ -64,6 +65,7 @@ class VendorHttp:
         self.requests_sent = 0
         self.requests_under_way = 0
         self.on_answer: Callable[[int | None], None] = lambda _status: None
+        self.clock_ahead: timedelta | None = None
         self._connection = connection
         self._clock = clock
         self._timeout_seconds = timeout_seconds
@@ -263,6 +265,7 @@ class VendorHttp:
         raise failure
 
     async def _read_body(self, response: aiohttp.ClientResponse, request: Request) -> Response:
+        self.clock_ahead = ahead_by(response.headers.get("Date"), self._clock.now())
         body = bytearray()
         async for piece in response.content.iter_chunked(_PIECE_BYTES):
             body += piece

@@ -5,15 +5,17 @@ on their times, but their ids grow with them, all but a little: halving finds wh
 decides about each row that is looked at.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, case, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, case, func, literal_column, select
 
 from syncd.model.delivery import DeliveryKind, Outcome
 from syncd.store.tables import attempt, delivery, link, thread
 
+HOUR = timedelta(hours=1)
 DISORDER = timedelta(minutes=1)
 """So far apart may the times of rows be that came in one order and began in another."""
 
@@ -86,41 +88,47 @@ def attempts_since(connection: Connection, since: datetime, requests_since: date
     return found
 
 
-def count_delivered(connection: Connection, begin: datetime, end: datetime) -> dict[str, int]:
-    """Return how many deliveries each api took from one instant until before another."""
-    lowest = first_attempt_since(connection, begin - DISORDER)
-    highest = first_attempt_since(connection, end + DISORDER)
+def count_delivered(connection: Connection, hours: Sequence[datetime]) -> dict[tuple[datetime, str], int]:
+    """Return how many deliveries each api took, by hour and api; `hours` are when they begin, without a gap."""
+    begin, end = hours[0], hours[-1] + HOUR
+    hour = _hour_of(attempt.c.started_at, hours)
     rows = connection.execute(
-        select(thread.c.api, func.count())
+        select(hour, thread.c.api, func.count())
         .select_from(attempt)
         .join(delivery, delivery.c.id == attempt.c.delivery_id)
         .join(thread, thread.c.id == delivery.c.thread_key)
         .where(
-            attempt.c.id.between(lowest, highest),
+            attempt.c.id >= first_attempt_since(connection, begin - DISORDER),
             attempt.c.started_at >= begin,
             attempt.c.started_at < end,
             attempt.c.outcome == Outcome.DELIVERED.value,
         )
-        .group_by(thread.c.api)
+        .group_by(hour, thread.c.api)
     )
-    return {row[0]: row[1] for row in rows}
+    return {(hours[row[0]], row[1]): row[2] for row in rows}
 
 
-def count_taken_in(connection: Connection, begin: datetime, end: datetime) -> dict[str, int]:
-    """Return how many replies of each system became deliveries from one instant until before another."""
-    lowest = _first_since(connection, delivery, delivery.c.created_at, begin - DISORDER)
-    highest = _first_since(connection, delivery, delivery.c.created_at, end + DISORDER)
+def count_taken_in(connection: Connection, hours: Sequence[datetime]) -> dict[tuple[datetime, str], int]:
+    """Return how many replies became deliveries, by hour and system; `hours` are when they begin, without a gap."""
+    begin, end = hours[0], hours[-1] + HOUR
+    hour = _hour_of(delivery.c.created_at, hours)
     rows = connection.execute(
-        select(delivery.c.system, func.count())
+        select(hour, delivery.c.system, func.count())
         .where(
-            delivery.c.id.between(lowest, highest),
+            delivery.c.id >= _first_since(connection, delivery, delivery.c.created_at, begin - DISORDER),
             delivery.c.created_at >= begin,
             delivery.c.created_at < end,
             delivery.c.kind != DeliveryKind.STATUS_NOTE.value,
         )
-        .group_by(delivery.c.system)
+        .group_by(hour, delivery.c.system)
     )
-    return {row[0]: row[1] for row in rows}
+    return {(hours[row[0]], row[1]): row[2] for row in rows}
+
+
+def _hour_of(time: Column[Any], hours: Sequence[datetime]) -> ColumnElement[int]:
+    """Return the place of the hour in which a time lies: the two databases have no function for that in common."""
+    until: list[Any] = [(time < hour + HOUR, literal_column(str(place))) for place, hour in enumerate(hours)]
+    return case(*until).label("hour")
 
 
 def due_by_api(connection: Connection, now: datetime) -> dict[str, Due]:

@@ -1,6 +1,7 @@
 """What a backfill has queued: how far it is on its way, and taking back what was not sent yet."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
@@ -8,7 +9,7 @@ from syncd.model.collected import Disposition
 from syncd.model.delivery import DeliveryState, Lane
 from syncd.model.link import LinkState
 from syncd.store.requests import RequestKind
-from syncd.store.standing import Decision
+from syncd.store.standing import Decision, write_decision
 from syncd.store.tables import delivery, ledger, link, request, thread
 from syncd.store.threads import lock, settle
 
@@ -32,17 +33,27 @@ def count_open(connection: Connection, request_ids: Sequence[int]) -> dict[str, 
     return _by_api(connection, delivery.c.request_id.in_(request_ids) & delivery.c.state.in_(_OPEN))
 
 
-def count_held_up(connection: Connection, request_ids: Sequence[int]) -> dict[int, int]:
-    """Count what of these backfills waits for a suspended link, which nothing moves but a person, by link."""
+@dataclass(frozen=True, slots=True)
+class HeldUp:
+    """A suspended link, which nothing moves but a person, and how much of a backfill waits for it."""
+
+    link_id: int
+    api: str
+    waiting: int
+
+
+def find_held_up(connection: Connection, request_ids: Sequence[int]) -> list[HeldUp]:
+    """Return the suspended links that something of these backfills waits for."""
     rows = connection.execute(
-        select(link.c.id, func.count())
+        select(link.c.id, thread.c.api, func.count())
         .select_from(delivery.join(link, link.c.thread_key == delivery.c.thread_key))
         .join(thread, thread.c.id == delivery.c.thread_key)
         .where(delivery.c.request_id.in_(request_ids), delivery.c.state == DeliveryState.PENDING.value)
         .where(link.c.state == LinkState.SUSPENDED.value, thread.c.head_due_at.is_(None))
-        .group_by(link.c.id)
+        .group_by(link.c.id, thread.c.api)
+        .order_by(link.c.id)
     )
-    return {row[0]: row[1] for row in rows}
+    return [HeldUp(*row) for row in rows]
 
 
 def _by_api(connection: Connection, condition: ColumnElement[bool]) -> dict[str, int]:
@@ -93,3 +104,8 @@ def _drop(connection: Connection, thread_key: int, left: ColumnElement[bool], by
             )
     settle(connection, thread_key)
     return dropped
+
+
+def note_drop(connection: Connection, request_id: int, dropped: int, by: Decision) -> None:
+    """Write down that what a backfill had queued was taken back."""
+    write_decision(connection, f"drop backfill, {dropped} skipped", f"request {request_id}", by)

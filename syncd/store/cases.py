@@ -166,7 +166,8 @@ def _first_pending(connection: Connection, thread_key: int) -> int | None:
 
 
 def _standing(connection: Connection, thread_key: int, but: int, *, on_the_wire: bool) -> DeliverySeen | None:
-    sending = delivery.c.state == DeliveryState.SENDING.value
+    # The state is joined to an empty text: the thread is the way to it, not the state.
+    sending = (delivery.c.state + "") == DeliveryState.SENDING.value
     statement = select(delivery.c.id).where(
         delivery.c.thread_key == thread_key, _STANDING, delivery.c.id != but, sending if on_the_wire else ~sending
     )

@@ -35,7 +35,9 @@ class DeliveryPage:
     next_before: int | None
 
 
-def find_page(connection: Connection, search: DeliverySearch, before: int | None, limit: int) -> DeliveryPage:
+def find_page(
+    connection: Connection, search: DeliverySearch, before: int | None, limit: int, window: int = WINDOW
+) -> DeliveryPage:
     """Return deliveries whose ids are below `before`; a page may hold fewer than `limit` though others follow."""
     wanted = _conditions(search)
     if before is not None:
@@ -47,7 +49,7 @@ def find_page(connection: Connection, search: DeliverySearch, before: int | None
         return _whole(sorted(found, key=lambda item: -item.id), limit)
     if search.state in _FEW:
         return _whole(_rows(connection, _page(wanted, limit)), limit)
-    return _window(connection, wanted, before, limit)
+    return _of_window(connection, wanted, before, limit, window)
 
 
 def _conditions(search: DeliverySearch) -> list[ColumnElement[bool]]:
@@ -69,11 +71,13 @@ def _whole(found: list[DeliveryItem], limit: int) -> DeliveryPage:
     return DeliveryPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
 
-def _window(connection: Connection, wanted: list[ColumnElement[bool]], before: int | None, limit: int) -> DeliveryPage:
+def _of_window(
+    connection: Connection, wanted: list[ColumnElement[bool]], before: int | None, limit: int, window: int
+) -> DeliveryPage:
     """Look at so many ids below `before` and no more; what is further back is left to the next page."""
     highest = connection.execute(select(func.coalesce(func.max(delivery.c.id), 0))).scalar_one()
     top = min(int(highest) + 1, before or int(highest) + 1)
-    bottom = max(1, top - WINDOW)
+    bottom = max(1, top - window)
     statement = items().where(*wanted, delivery.c.id.between(bottom, top - 1)).order_by(delivery.c.id.desc())
     page = _whole(_rows(connection, statement.limit(limit + 1)), limit)
     return page if page.next_before is not None else DeliveryPage(page.items, bottom if bottom > 1 else None)

@@ -14,8 +14,8 @@ from syncd.store.requests import RequestKind
 from syncd.store.statement import chunks
 from syncd.store.tables import link, request
 
-MOST_WAITING = 200
-"""So many webhooks of a system wait for its owner at most; what comes beyond is due, and waits for the next sweep."""
+MOST_WAITING = 30
+"""So many webhooks of a system wait for its owner at most; what comes beyond is due, and a sweep reads it."""
 
 
 def find_links(connection: Connection, system: str, ids: Collection[str], numbers: Collection[str]) -> list[int]:

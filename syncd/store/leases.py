@@ -16,6 +16,7 @@ from sqlalchemy.sql.functions import Function
 from syncd.model.errors import StoreError
 from syncd.model.lease import Claim, Lease, Member, Muster, Subject, parse_subject
 from syncd.store.database import Database, Operation
+from syncd.store.moved import refuse_set_aside
 from syncd.store.restored import attempt_counter
 from syncd.store.statement import insert
 from syncd.store.tables import lease, worker
@@ -83,6 +84,8 @@ def _claim(row: Any, at: datetime) -> Claim:
 
 def take(connection: Connection, subject: Subject, owner: str, seconds: float) -> Lease | None:
     """Take a lease that is over or was given back; None while another relies on it, or is committing with it."""
+    # A worker that was frozen during the whole of `syncd db copy` must not begin again with what is elsewhere now.
+    refuse_set_aside(connection, connection.engine.url.render_as_string(hide_password=True))
     text = str(subject)
     fresh = insert(connection, lease).values(subject=text, owner=None, epoch=0, until_at=_clock())
     connection.execute(fresh.on_conflict_do_nothing())
@@ -104,6 +107,14 @@ def take(connection: Connection, subject: Subject, owner: str, seconds: float) -
 def give_back(connection: Connection, held: Lease) -> None:
     """Let another worker take a lease at once; nothing happens if it is not one's own any more."""
     connection.execute(update(lease).where(*_is(held)).values(owner=None, until_at=_clock()))
+
+
+def void_all(connection: Connection) -> None:
+    """Make every lease void, as a take-over would: who slept through its end stores nothing more with it."""
+    if connection.dialect.name != "postgresql":
+        return
+    connection.execute(select(lease.c.subject).with_for_update())
+    connection.execute(update(lease).values(owner=None, epoch=lease.c.epoch + 1, until_at=_clock()))
 
 
 def leave(connection: Connection, name: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from syncd.model.link import Link
+from syncd.model.link import Link, LinkState
 from syncd.store import links
 from syncd.store.statement import chunks
 from syncd.store.tables import link, thread
@@ -64,7 +64,9 @@ def _browse(
     if search.system is not None:
         statement = statement.where(link.c.system == search.system)
     if search.state is not None:
-        statement = statement.where(link.c.state == search.state)
+        # Nearly all are active: joined to an empty text the state leads SQLite through the ids, not to a sort of all.
+        state = link.c.state + "" if search.state == LinkState.ACTIVE.value else link.c.state
+        statement = statement.where(state == search.state)
     # Where there is one api, all links go there.
     if search.api is not None and configured.apis != (search.api,):
         statement = statement.join(thread, thread.c.id == link.c.thread_key).where(thread.c.api == search.api)

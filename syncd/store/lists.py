@@ -1,5 +1,6 @@
 """What people ask for: deliveries in lists and in full, counts by state, the age of what waits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from syncd.model.communication import Message
-from syncd.model.delivery import DeliveryState, Lane
+from syncd.model.delivery import DeliveryState
 from syncd.store.outbox import message_of
 from syncd.store.tables import attempt, decision, delivery, ledger, link, thread
 
@@ -154,22 +155,47 @@ class Counts:
     pending_by_api: dict[str, int]
 
 
-def count_all(connection: Connection) -> Counts:
-    """Count links and deliveries by state."""
+_ENDED = (DeliveryState.DELIVERED.value, DeliveryState.SKIPPED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How many deliveries have ended, and how many replies are withheld: to count them takes a look at each."""
+
+    delivered: int
+    skipped: int
+    withheld: int
+
+
+def count_ended(connection: Connection) -> Ended:
+    """Count what has ended."""
+    numbers = _by_state(connection, _ENDED)
+    withheld = select(func.count()).select_from(ledger).where(ledger.c.disposition == "withheld")
+    delivered, skipped = (numbers.get(state, 0) for state in _ENDED)
+    return Ended(delivered, skipped, int(connection.execute(withheld).scalar_one()))
+
+
+def count_all(connection: Connection, ended: Ended | None = None) -> Counts:
+    """Count links and deliveries by state; what has ended only if it is not known already."""
+    ended = count_ended(connection) if ended is None else ended
     links = connection.execute(select(link.c.state, func.count()).group_by(link.c.state)).all()
-    deliveries = connection.execute(select(delivery.c.state, func.count()).group_by(delivery.c.state)).all()
+    deliveries = _by_state(connection, [state.value for state in DeliveryState if state.value not in _ENDED])
+    deliveries |= dict(zip(_ENDED, (ended.delivered, ended.skipped), strict=True))
     pending = delivery.c.state == DeliveryState.PENDING.value
-    oldest = connection.execute(select(func.min(delivery.c.created_at)).where(pending)).scalar_one()
-    withheld = connection.execute(
-        select(func.count()).select_from(ledger).where(ledger.c.disposition == "withheld")
-    ).scalar_one()
     return Counts(
-        {row[0]: row[1] for row in links},
-        {row[0]: row[1] for row in deliveries},
-        int(withheld),
-        oldest,
-        count_pending(connection),
+        links={row[0]: row[1] for row in links},
+        deliveries={state: number for state, number in deliveries.items() if number},
+        withheld=ended.withheld,
+        oldest_pending_at=connection.execute(select(func.min(delivery.c.created_at)).where(pending)).scalar_one(),
+        pending_by_api=count_pending(connection),
     )
+
+
+def _by_state(connection: Connection, states: Sequence[str]) -> dict[str, int]:
+    rows = connection.execute(
+        select(delivery.c.state, func.count()).where(delivery.c.state.in_(states)).group_by(delivery.c.state)
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def count_pending(connection: Connection) -> dict[str, int]:
@@ -189,18 +215,6 @@ def count_dispositions(connection: Connection, thread_key: int) -> dict[str, int
         select(ledger.c.disposition, func.count())
         .where(ledger.c.thread_key == thread_key)
         .group_by(ledger.c.disposition)
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-def count_backfilled(connection: Connection, system: str) -> dict[str, int]:
-    """Count what was backfilled from a system and is still to be sent, by api."""
-    open_states = [DeliveryState.PENDING.value, DeliveryState.SENDING.value]
-    rows = connection.execute(
-        select(thread.c.api, func.count())
-        .join(delivery, delivery.c.thread_key == thread.c.id)
-        .where(delivery.c.system == system, delivery.c.lane == Lane.BACKFILL.value, delivery.c.state.in_(open_states))
-        .group_by(thread.c.api)
     )
     return {row[0]: row[1] for row in rows}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, func, inspect, select, text
 
 from syncd.model.errors import StoreError
-from syncd.store import leases, tables
+from syncd.store import leases, moved, tables
 from syncd.store.database import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -24,6 +24,14 @@ class SchemaState(StrEnum):
     OLDER = "older"
     CURRENT = "current"
     NEWER = "newer"
+    UNFINISHED = moved.UNFINISHED
+    MOVING = moved.MOVING
+    MOVED = moved.MOVED
+
+    @property
+    def is_set_aside(self) -> bool:
+        """Say whether `syncd db copy` has set the database aside."""
+        return self.value in moved.SET_ASIDE
 
 
 def read_version(connection: Connection) -> str | None:
@@ -39,6 +47,8 @@ def compare(version: str | None) -> SchemaState:
         return SchemaState.MISSING
     if version == LATEST:
         return SchemaState.CURRENT
+    if version in moved.SET_ASIDE:
+        return SchemaState(version)
     return SchemaState.OLDER if version in VERSIONS else SchemaState.NEWER
 
 
@@ -73,12 +83,14 @@ async def ensure_schema(database: Database, *, migrate: bool) -> None:
     """Create a missing schema; migrate an older one if asked to; refuse the rest.
 
     Raises:
-        StoreError: older and not to be migrated, or while workers run on it; or newer than this program.
+        StoreError: older and not to be migrated, or while workers run on it; newer than this program; or set aside.
     """
     version = await database.read(read_version)
     state = compare(version)
     if state is SchemaState.CURRENT:
         return
+    if state.is_set_aside:
+        raise StoreError(await database.read(lambda c: moved.explain(c, state, database.where)))
     if state is SchemaState.NEWER:
         raise StoreError(
             f"the database at {database.where} has schema {version}, which is newer than this syncd ({LATEST}); "

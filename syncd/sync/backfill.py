@@ -149,8 +149,10 @@ class _Run:
             self.in_a_row = 0
             return
         self.in_a_row += 1
-        # One that failed before is not waited for again: what cannot be read must end some day.
-        if failure.wait_seconds is not None or (self.in_a_row >= FAILURES_IN_A_ROW and not is_tried):
+        # One that failed before is not waited for again: what cannot be read must end some day. Nor is it for a count,
+        # which would begin anew.
+        is_outage = self.in_a_row >= FAILURES_IN_A_ROW and not is_tried and not self.counts_only
+        if failure.wait_seconds is not None or is_outage:
             raise failure
 
     async def _one_ticket(self, its_links: Sequence[Link], state: Ticket | Unavailable | None) -> Exception | None:
@@ -237,8 +239,14 @@ class _Run:
         self.progress.links += 1
         self.progress.failed += 1
         self._count_requests(self.progress)
-        if not self.counts_only:
-            await self.system.database.write(lambda c: requests.add_step(c, self.request_id, link.id, 0, 0, name))
+        if self.counts_only:
+            return
+
+        def store(connection: Connection) -> None:
+            requests.add_step(connection, self.request_id, link.id, 0, 0, name)
+            requests.report(connection, self.request_id, self.progress.as_dict())
+
+        await self.system.database.write(store)
 
     def _count_requests(self, progress: Progress) -> None:
         requests_before, seconds_before = self.before

@@ -190,7 +190,9 @@ def _ticket_unread(case: DeliveryCase, given: Circumstances) -> Hindrance | None
     if case.front.full.item.reply_id is None or case.at - case.front.read_at <= STALE_AFTER:
         return None
     system = case.front.full.item.system
-    why = unread(given, case.system, case.at) or no_worker(given, case.muster, f"system:{system}")
+    why = unread(given, case.system, case.at)
+    if why is None and _nobody(case, given) is None:
+        why = no_worker(given, case.muster, f"system:{system}")
     if why is None:
         return None
     return Hindrance(f"its ticket has to be read again first, and {why.words}", why.commands, why.needs_person)

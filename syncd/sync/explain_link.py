@@ -9,6 +9,7 @@ from syncd.model.link import THE_START, Cause, LinkState
 from syncd.store.cases import LinkCase
 from syncd.sync.explain import suspended
 from syncd.sync.explanation import (
+    NO_WORKER,
     Circumstances,
     Explanation,
     Hindrance,
@@ -60,8 +61,12 @@ def _hindrances(case: LinkCase, first: Explanation | None, given: Circumstances)
         yield _unresolved(case, given)
     elif link.state is LinkState.ACTIVE or link.cause is Cause.THREAD_REFUSED:
         unread_yet = _unread(case, given)
-        if unread_yet is not None:
+        if unread_yet is not None and not (_says(first, NO_WORKER) and unread_yet.words.endswith(NO_WORKER)):
             yield unread_yet
+
+
+def _says(first: Explanation | None, words: str) -> bool:
+    return first is not None and words in first.sentence
 
 
 def _relink(case: LinkCase) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ STUCK_AFTER = timedelta(minutes=15)
 """What fails and is tried again by itself counts as stuck when it has failed for so long."""
 
 START = "systemctl start syncd"
+NO_WORKER = "no worker runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def no_worker(given: Circumstances, muster: Muster, subject: str) -> Hindrance |
     """Return the hindrance that nobody works, or that no worker owns a subject such as `api:berlin`."""
     runs = bool(muster.members) if given.lock_held is None else given.lock_held
     if not runs:
-        return Hindrance("no worker runs", (START, "systemctl status syncd"))
+        return Hindrance(NO_WORKER, (START, "systemctl status syncd"))
     if given.lock_held is None and not any(
         str(claim.subject) == subject and claim.owner is not None and not claim.is_over for claim in muster.claims
     ):

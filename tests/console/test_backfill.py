@@ -8,9 +8,12 @@ import sys
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from syncd.store import lists, requests
 from syncd.store.requests import RequestKind, RequestState
+from syncd.store.tables import decision
+from syncd.testing.sandbox_faults import Break
 
 
 async def linked(syncd, ends, *texts, thread_id=500, days=2):
@@ -47,12 +50,31 @@ async def test_a_dry_run_counts_and_does_nothing(syncd, ends):
     await linked(syncd, ends, "one", "two", "three")
     ran = await syncd.call("backfill", "--dry-run")
     assert ran.code == 0
-    assert ran.out.splitlines()[2].split() == ["desk", "1", "3", "0", "3", "0"]
-    assert "berlin: 3 communications, about 1 s at 900 a minute" in ran.out
+    assert "desk: reading them takes 2 requests or more: 1 s or more at 600 a minute" in ran.out
+    assert row(ran, "desk", "1") == ["desk", "1", "0", "berlin", "3", "0", "0", "0", "0", "0", "0", "3"]
+    assert row(ran, "vendor") == ["vendor", "desk", "2", "600", "1", "s"]
+    assert row(ran, "api") == ["api", "berlin", "3", "900", "1", "s"]
+    assert "berlin: 3 communications, about 1 s (sending is the slower side); live replies go first" in ran.out
     assert await waiting(syncd) == []
     await syncd.call("backfill", "--yes")
     after = await syncd.call("backfill", "--dry-run")
-    assert after.out.splitlines()[2].split() == ["desk", "1", "3", "3", "0", "0"]
+    assert row(after, "desk", "1") == ["desk", "1", "0", "berlin", "3", "0", "3", "0", "0", "0", "0", "0"]
+
+
+def row(ran, *begin):
+    """Return the cells of the one line that begins with these."""
+    (found,) = [cells for line in ran.out.splitlines() if (cells := line.split())[: len(begin)] == list(begin)]
+    return found
+
+
+async def test_without_a_terminal_it_needs_a_yes(syncd, ends):
+    """Where nobody can be asked the plan is said, nothing is queued, and the exit code is 2."""
+    await linked(syncd, ends, "one", "two")
+    ran = await syncd.call("backfill")
+    assert ran.code == 2
+    assert row(ran, "api")[:3] == ["api", "berlin", "2"]
+    assert "nothing was queued: nobody can be asked here; say --yes" in ran.err
+    assert await waiting(syncd) == []
 
 
 async def test_a_span_and_the_first_message(syncd, ends):
@@ -137,6 +159,7 @@ async def test_on_a_terminal_it_asks_first(syncd, ends, answer, queued):
     await linked(syncd, ends, "one", "two")
     code, shown = await on_terminal(syncd, answer)
     assert "berlin: 2 communications" in shown
+    assert "vendor" in shown
     assert "Go on? [y/N]" in shown
     assert code == (0 if queued else 1)
     assert len(await waiting(syncd)) == queued
@@ -167,17 +190,10 @@ async def on_terminal(syncd, answer):
 async def test_waiting_until_it_is_delivered(syncd, ends):
     """--wait beside a running worker ends when all of it is delivered."""
     await linked(syncd, ends, "one", "two", "three")
-    log = syncd.directory / "worker.log"
-    with log.open("wb") as stream:
-        worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "syncd", "--config", str(syncd.config), "run"), stderr=stream
-        )
-    while "syncd runs" not in await asyncio.to_thread(log.read_text):
-        assert worker.returncode is None
-    ran = await syncd.call("backfill", "--yes", "--wait")
-    worker.terminate()
-    assert await worker.wait() == 0
+    async with running(syncd):
+        ran = await syncd.call("backfill", "--yes", "--wait")
     assert ran.code == 0
+    assert "3 of 3 delivered" in ran.out
     assert [one.body["content"] for one in ends.sandbox.communications] == ["one", "two", "three"]
 
 
@@ -186,4 +202,84 @@ async def test_waiting_without_a_worker(syncd, ends):
     await linked(syncd, ends, "one")
     ran = await syncd.call("backfill", "--yes", "--wait")
     assert ran.code == 1
-    assert "No worker runs, so nothing is delivered" in ran.out
+    assert "No worker runs, so nothing is delivered" in ran.err
+
+
+async def test_a_backfill_is_listed_and_stopped(syncd, ends):
+    """The list tells how far each is; stop ends one, and with --drop what it queued is skipped; both are decisions."""
+    await linked(syncd, ends, "one", "two")
+    await syncd.call("backfill", "--yes", "--since", "2026-01-01T00:00:00+00:00")
+    ran = await syncd.call("backfill", "list", "--json")
+    (one,) = ran.json
+    assert (one["state"], one["links"], one["enqueued"], one["deliveries"]) == ("done", 1, 2, {"pending": 2})
+    assert "1 of 1" in (await syncd.call("backfill", "list")).out
+    refused = await syncd.call("backfill", "stop", one["id"])
+    assert (refused.code, "is done, so there is nothing to stop" in refused.err) == (2, True)
+    assert (await syncd.call("backfill", "stop", one["id"], "--drop")).code == 2  # nobody can be asked
+    dropped = await syncd.call("backfill", "stop", one["id"], "--drop", "--yes", "--reason", "wrong dates")
+    assert (dropped.code, dropped.out) == (0, "2 deliveries skipped\n")
+    assert await waiting(syncd) == []
+    assert (await syncd.call("backfill", "stop", 99)).code == 2
+    ask = (RequestKind.BACKFILL, "desk", {"tickets": []}, "anna", ends.clock.now())
+    asked = await asyncio.to_thread(syncd.stored, lambda c: requests.ask(c, *ask))
+    stopped = await syncd.call("backfill", "stop", asked, "--reason", "not now")
+    assert (stopped.code, stopped.out) == (0, f"backfill {asked} of desk is stopped\n")
+    decisions = await asyncio.to_thread(syncd.stored, lambda c: c.execute(select(decision)).all())
+    assert [(one.action, one.subject, one.reason) for one in decisions] == [
+        ("drop backfill, 2 skipped", f"request {one['id']}", "wrong dates"),
+        ("stop backfill", f"request {asked}", "not now"),
+    ]
+
+
+async def test_waiting_says_what_needs_a_person(syncd, ends):
+    """--wait ends with 1, and says what to do, where something is in doubt, and where what is left cannot go."""
+    await linked(syncd, ends, "one", thread_id=500)
+    ticket = await linked(syncd, ends, "two", thread_id=501)
+    ends.sandbox.plan(Break.APPLY_THEN_CLOSE)
+    async with running(syncd):
+        ran = await syncd.call("backfill", "--yes", "--wait", "--ticket", "HD-1")
+        assert (ran.code, "0 of 1 delivered" in ran.out) == (1, True)
+        assert "1 delivery in doubt, for a person to decide: `syncd deliveries list --state in_doubt`" in ran.err
+        await syncd.call("apis", "pause", "berlin", "--reason", "a test")
+        ran = await syncd.call("backfill", "--yes", "--wait", "--ticket", ticket.number)
+        assert ran.code == 1
+        assert "1 still wait: berlin is paused" in ran.err
+
+
+async def test_interrupted_the_worker_goes_on(syncd, ends):
+    """Ctrl-C ends the command, which says that the worker goes on, and how to stop that."""
+    for number in range(5):
+        await ends.link(ends.ticket("one", "two"), 500 + number)
+    await syncd.call("poll")
+    ends.configure(system="requests_per_minute = 120")
+    async with running(syncd):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "syncd", "--config", str(syncd.config), "backfill", "--yes", "--wait"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        while b" of 5, " not in await process.stderr.readline():
+            assert process.returncode is None
+        process.send_signal(signal.SIGINT)
+        _, beside = await process.communicate()
+        assert process.returncode == 130
+        assert b"The worker goes on with backfill" in beside
+        (left,) = await asyncio.to_thread(syncd.stored, requests.open_requests)
+        assert f"`syncd backfill stop {left.id}`".encode() in beside
+        await syncd.call("backfill", "stop", left.id)
+    assert await asyncio.to_thread(syncd.stored, requests.open_requests) == []
+
+
+@contextlib.asynccontextmanager
+async def running(syncd):
+    """Run a worker beside the test."""
+    log = syncd.directory / "worker.log"
+    with log.open("wb") as stream:
+        worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "syncd", "--config", str(syncd.config), "run"), stderr=stream
+        )
+    while "syncd runs" not in await asyncio.to_thread(log.read_text):
+        assert worker.returncode is None
+    yield
+    worker.terminate()
+    assert await worker.wait() == 0

@@ -4,7 +4,8 @@ import asyncio
 import sqlite3
 from contextlib import closing
 
-from syncd.console.check import ANSWER_SECONDS, find_all
+from syncd.console.check import find_all
+from syncd.console.check_ends import ANSWER_SECONDS
 from syncd.console.findings import Verdict
 from syncd.model.health import PauseCause
 from syncd.store import health

@@ -1,6 +1,8 @@
 """Why a delivery or a link does not go on: each cause is told as what it is, with what would help."""
 
+import asyncio
 import shlex
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,13 +27,14 @@ from syncd.model.link import Cause, NewLink
 from syncd.model.ticket import TicketRef
 from syncd.service.settings import load_settings
 from syncd.store import floods, health, holding, leases, link_changes, links, replies, standing
+from syncd.store.database import open_database
 from syncd.store.lock import find_lock
-from syncd.store.schema import database_id
+from syncd.store.schema import database_id, ensure_schema
 from syncd.store.standing import Decision
 from syncd.sync.explanation import Explanation
-from tests.store.conftest import NOON, Filled, filled, on_sqlite
+from tests.store.conftest import NOON, Filled, filled
 
-__all__ = ["filled", "on_sqlite"]  # fixtures
+__all__ = ["filled"]  # a fixture
 
 BY = Decision("anna", NOON, "looked")
 
@@ -88,7 +91,7 @@ class Desk:
 def _parse(words: list[str]) -> None:
     parent: Any = program(COMMANDS, program_help).make_context(PROGRAM, ["run"])
     command: Any = program(COMMANDS, program_help)
-    while hasattr(command, "resolve_command"):
+    while words and hasattr(command, "resolve_command"):  # a group may do something by itself
         name, command, words = command.resolve_command(parent, words)
         parent = command.make_context(name, list(words), parent=parent, resilient_parsing=False)
         words = [*getattr(parent, "_protected_args", []), *parent.args]
@@ -105,13 +108,30 @@ def _context(folder: Path, url: str, filled: Filled, **api: str) -> tuple[Comman
     return CommandContext(load_settings(folder / "config.toml", {}), filled.database, clock, "anna"), clock
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite file with the schema, made once."""
+    file = tmp_path_factory.mktemp("empty") / "syncd.db"
+
+    async def make() -> None:
+        opened = open_database(f"sqlite:///{file}")
+        await ensure_schema(opened, migrate=True)
+        await opened.close()
+
+    asyncio.run(make())
+    return file
+
+
 @pytest_asyncio.fixture
-async def desk(tmp_path: Path, sqlite_url: str, on_sqlite: Filled) -> AsyncIterator[Desk]:
+async def desk(tmp_path: Path, sqlite_url: str, empty: Path) -> AsyncIterator[Desk]:
     """Return an empty SQLite database at which a worker runs."""
-    context, clock = _context(tmp_path, sqlite_url, on_sqlite)
-    made = Desk(on_sqlite, context, clock)
+    await asyncio.to_thread(shutil.copy, empty, tmp_path / "syncd.db")
+    database = open_database(sqlite_url)
+    filled = Filled(database)
+    made = Desk(filled, *_context(tmp_path, sqlite_url, filled))
     async with _worker(made):
         yield made
+    await database.close()
 
 
 @pytest.fixture
@@ -155,6 +175,9 @@ async def test_behind_another_one_on_both_databases(desk_on_both):
     found = await desk_on_both.delivery("b")
     assert found.sentence == f"not delivered: waits behind delivery {first}: no worker runs"
     assert found.needs_person
+    of_link = await desk_on_both.link()
+    assert of_link.sentence == f"delivery {first} is not delivered: no worker runs (and 1 more of this link wait)"
+    assert "also" not in dict(of_link.facts)  # said once
     assert found.commands[0] == "systemctl start syncd"
 
 

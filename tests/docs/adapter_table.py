@@ -26,11 +26,12 @@ def own_adapters() -> list[str]:
 
 def table(folder: str) -> str:
     """Return the table, with links to pages in that folder."""
-    lines = [f"{BEGIN} {' | '.join(COLUMNS.values())} | page |", "|---" * (3 + len(COLUMNS)) + "|"]
+    lines = [f"{BEGIN} {' | '.join(COLUMNS.values())} | webhooks | page |", "|---" * (4 + len(COLUMNS)) + "|"]
     for name in own_adapters():
         adapter = load_adapter(name)
         can = " | ".join("yes" if capability in adapter.capabilities else "" for capability in COLUMNS)
-        lines.append(f"| `{name}` | {adapter.title} | {can} | [{name}]({folder}{name}.md) |")
+        hooks = "" if adapter.webhook is None else "signed" if adapter.webhook.proof.is_signature else "secret"
+        lines.append(f"| `{name}` | {adapter.title} | {can} | {hooks} | [{name}]({folder}{name}.md) |")
     return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,7 @@ HEADINGS = [
     "## How it reads",
     "## Limits",
     "### Vendor requests for 10,000 linked tickets with 100 new replies an hour",
+    "## Webhooks",
     "## What cannot be told",
     "## Sources",
 ]

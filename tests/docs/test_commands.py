@@ -58,7 +58,8 @@ def full_commands() -> list[tuple[str, list[str]]]:
             while words and words[0] in {"sudo", "xargs", "-n", "1"}:
                 words.pop(0)
             if words and Path(words[0]).name == PROGRAM:
-                found.append((named(path), [PLACEHOLDERS.get(word, word) for word in words[1:]] + given))
+                arguments = [PLACEHOLDERS.get(word, word) for word in words[1:] if not word.startswith("$")]
+                found.append((named(path), arguments + given))
     return found
 
 
@@ -94,7 +95,7 @@ def unique(commands: list[tuple[str, list[str]]]) -> list[Any]:
 def test_a_command_line_is_understood(words: list[str]):
     """Command, options, values and arguments are what the program takes; nothing is missing and nothing is too much."""
     parent, command = context(), program(COMMANDS, program_help)
-    while hasattr(command, "resolve_command"):
+    while hasattr(command, "resolve_command") and (words or not command.invoke_without_command):
         name, command, words = command.resolve_command(parent, words)
         assert command is not None
         parent = command.make_context(name, list(words), parent=parent)
@@ -109,6 +110,8 @@ def test_a_command_that_is_mentioned_exists(words: list[str]):
     while hasattr(command, "resolve_command"):
         if not words:
             return  # a group alone: `syncd links`
+        if words[0].startswith("-") and getattr(command, "invoke_without_command", False):
+            break  # a group that is a command as well: `syncd backfill --dry-run`
         found = command.get_command(parent, words[0])
         assert found is not None, f"there is no command {words[0]}"
         command, words = found, words[1:]

@@ -84,9 +84,8 @@ class Stage:
         self.file = folder / "syncd.db"
         self.url = f"sqlite:///{self.file}"
         self.helpdesk = Helpdesk(self.clock, page_size=50)
-        self.sandbox = Sandbox(
-            {"key-berlin": "berlin", "key-hamburg": "hamburg"}, clock=self.clock, requests_per_minute=10**9
-        )
+        self.keys = {"key-berlin": "berlin", "key-hamburg": "hamburg"}
+        self.sandbox = Sandbox(self.keys, clock=self.clock, requests_per_minute=10**9)
         self.watched: list[Watched] = []
         self.workers: list[Worker] = []
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

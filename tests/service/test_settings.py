@@ -232,6 +232,13 @@ def test_equal_files_make_equal_settings(load: Load):
         ('timezone = "CET"\n', "timezone", "place"),
         ('timezone = "Etc/GMT-1"\n', "timezone", "AHEAD"),
         ('[console]\nlisten = "0.0.0.0:80"\n', "console.listen", "beyond this machine"),
+        (
+            SYSTEM.replace(
+                "[systems.support.options]", 'webhook_secret = "secret-of-hooks"\n[systems.support.options]'
+            ),
+            "systems.support.webhook_secret",
+            "listen",
+        ),
         ("", "systems", "nothing to do"),
     ],
 )

@@ -13,8 +13,9 @@ async def test_what_waits_in_an_older_database_is_due_in_the_new_one(filled) -> 
         connection.exec_driver_sql("ALTER TABLE thread DROP COLUMN head_system")
         connection.exec_driver_sql("DROP TABLE flood")
         connection.exec_driver_sql("DROP TABLE alert")
-        for index in ("thread_number", "link_ticket_number", "link_given_number", "link_ticket_link", "link_given_link"):
-            connection.exec_driver_sql(f"DROP INDEX {index}")
+        connection.exec_driver_sql("DROP INDEX thread_number")
+        for column in ("ticket_number", "given_number", "ticket_link", "given_link"):
+            connection.exec_driver_sql(f"DROP INDEX link_{column}")
         connection.exec_driver_sql("DROP INDEX delivery_request")
         connection.exec_driver_sql("ALTER TABLE delivery DROP COLUMN request_id")
         connection.exec_driver_sql("CREATE INDEX thread_head ON thread (api, head_lane, head_due_at)")

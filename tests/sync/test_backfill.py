@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from loguru import logger
 from sqlalchemy import select
 
 from syncd.model.delivery import Lane
@@ -106,7 +107,7 @@ async def test_a_plan_says_what_then_happens(world) -> None:
     asked = [one for one in world.helpdesk.requests[before:] if "/changes" not in one]
     was = await world.deliveries()
     done = await backfill(world, first_message=True)
-    made = (await world.deliveries())[: -len(was)]
+    made = (await world.deliveries())[len(was) :]
     kept = ("links", "of", "found", "enqueued", "failed", "requests", "by_api", "fates")
     assert {name: planned.result[name] for name in kept} == {name: done.result[name] for name in kept}
     assert (planned.state, planned.result["failed"]) == (RequestState.FAILED, 1)
@@ -139,6 +140,29 @@ async def test_a_backfill_that_was_killed_goes_on_where_it_was(world) -> None:
     ended = await find(world, request_id)
     assert (ended.state, ended.result["links"], ended.result["enqueued"]) == (RequestState.DONE, 4, 4)
     assert world.sent() == ["old 0"] * 4
+
+
+async def test_the_log_tells_how_far_it_is(world) -> None:
+    """A line at the beginning, one each half minute, and one with the totals at the end; not one for each ticket."""
+    tickets = [await old_ticket(world, replies=1) for _ in range(8)]
+    await world.begin(requests_per_minute=10)
+    for ticket in tickets:
+        await world.link(ticket)
+    await world.sync(60)
+    lines: list[str] = []
+    sink = logger.add(
+        lines.append, level="INFO", format="{message} {extra[links]}", filter=lambda one: "links" in one["extra"]
+    )
+    began = world.clock.monotonic()
+    request_id = await ask(world)
+    await world.lane.turn()
+    while (await find(world, request_id)).state is not RequestState.DONE:
+        await world.clock.sleep(1)
+    seconds = world.clock.monotonic() - began
+    logger.remove(sink)
+    told = [line.strip() for line in lines if line.startswith("backfill")]
+    assert (told[0], told[-1]) == ("backfill under way 0", "backfill ended 8")
+    assert seconds / 40 <= len(told) - 2 <= seconds / 30
 
 
 async def test_a_ticket_of_several_threads_is_read_once(world) -> None:

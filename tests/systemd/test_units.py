@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from syncd.service.settings_environment import find_variables
+
 UNITS = Path(__file__).parents[2] / "systemd"
 SERVICE, BACKFILL = UNITS / "syncd.service", UNITS / "syncd-backfill@.service"
 BOTH = pytest.mark.parametrize("unit", [SERVICE, BACKFILL], ids=lambda unit: unit.name)
@@ -88,10 +90,18 @@ def test_a_stop_outlasts_a_request():
 def test_both_units_are_the_same_user_with_the_same_state_and_secrets():
     """One dynamic user, one state directory, one set of credentials: neither unit takes them from the other."""
     service, backfill = keys_of(SERVICE), keys_of(BACKFILL)
-    shared = ["DynamicUser", "User", "Group", "UMask", "StateDirectory", "StateDirectoryMode", "Environment"]
+    shared = ["DynamicUser", "User", "Group", "UMask", "StateDirectory", "StateDirectoryMode"]
     for key in [*shared, "LoadCredential", "SetCredential"]:
         assert service[key] == backfill[key]
+    assert set(service["Environment"]) <= set(backfill["Environment"])
     assert (service["DynamicUser"], service["User"], service["StateDirectory"]) == (["yes"], ["syncd"], ["syncd"])
+
+
+@BOTH
+def test_no_variable_of_a_unit_is_taken_for_a_setting(unit: Path):
+    """What a unit sets for itself reaches no setting, and so is no mistake in the settings."""
+    environ = dict(value.split("=", 1) for value in keys_of(unit)["Environment"])
+    assert find_variables(environ) == {}
 
 
 def test_both_units_are_hardened_alike():
@@ -109,9 +119,13 @@ def test_a_missing_directory_of_credentials_does_not_stop_the_start(unit: Path):
 
 
 def test_the_backfill_is_for_one_system_and_may_take_its_time():
-    """The instance is the system, as it is written; there is no limit of time; and it is not restarted by itself."""
+    """The instance is the system, as it is written; there is no limit of time; and it is not restarted by itself.
+
+    Nobody can be asked there; and what a drop-in puts into the variable becomes words of their own.
+    """
     keys = keys_of(BACKFILL)
     assert keys["Type"] == ["oneshot"]
-    assert keys["ExecStart"] == ["/opt/syncd/bin/syncd backfill --system %i"]
+    assert keys["ExecStart"] == ["/opt/syncd/bin/syncd backfill --system %i --yes --wait $SYNCD_BACKFILL_ARGS"]
+    assert "SYNCD_BACKFILL_ARGS=" in keys["Environment"]
     assert keys["TimeoutStartSec"] == ["infinity"]
     assert "Restart" not in keys

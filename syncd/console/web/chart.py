@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-HOUR = timedelta(hours=1)
+from syncd.store.activity import HOUR
+
 HOURS = 24
 WIDTH, HEIGHT = 288, 48
 _STEP = WIDTH / HOURS

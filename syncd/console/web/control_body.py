@@ -1,7 +1,6 @@
 """Reading what the control API is sent: small, flat JSON that a model knows every key of."""
 
 import asyncio
-from collections import Counter
 from typing import TypeVar
 
 from aiohttp import web
@@ -41,9 +40,10 @@ def read_query(request: web.Request, model: type[M]) -> M:
     Raises:
         Unfit: it does not fit.
     """
-    twice = [name for name, times in Counter(request.query.keys()).items() if times > 1]
+    twice = [name for name in dict.fromkeys(request.query) if len(request.query.getall(name)) > 1]
     if twice:
-        raise Unfit(422, "the query does not fit", tuple(Problem(_place([one]), "is said twice") for one in twice))
+        problems = tuple(Problem(_place([name]), "is said twice") for name in twice[:MOST_PROBLEMS])
+        raise Unfit(422, f"the query does not fit: {problems[0]}", problems)
     try:
         return model.model_validate_strings(dict(request.query))
     except ValidationError as error:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from syncd.console.backfill import choose_tickets
+from syncd.console.backfill_request import open_again
 from syncd.console.poll import choose_systems
 from syncd.console.web.control_answers import RequestsTold, RequestTold
 from syncd.console.web.control_models import Backfill, Because, Poll, instant_of
 from syncd.console.web.control_route import Answer, Call, Route
 from syncd.console.worker import refuse_paused
-from syncd.model.errors import Conflict, Missing, UsageError
+from syncd.model.errors import Missing, UsageError
 from syncd.store import requests
 from syncd.store.database import Connection
 from syncd.store.requests import Request, RequestKind
@@ -54,6 +55,7 @@ async def backfill(call: Call) -> Answer:
     for name in names:
         mine = await choose_tickets(call.context, name, wanted, body.tickets)
         asked[name] = mine.as_arguments() | ({"dry_run": True} if body.dry_run else {})
+        await open_again(call.context, name, asked[name])
     return await _ask(call, RequestKind.BACKFILL, asked, left_out)
 
 
@@ -88,10 +90,7 @@ async def stop(call: Call) -> Answer:
     body: Because = call.body
     await get_request(call, call.id)
     by = call.context.decision(body.reason)
-    try:
-        await call.context.database.write(lambda c: requests.stop(c, call.id, by))
-    except UsageError as error:
-        raise Conflict(str(error)) from None
+    await call.context.database.write(lambda c: requests.stop(c, call.id, by))
     return Answer(request_values(await get_request(call, call.id)))
 
 

@@ -84,7 +84,10 @@ def add_route(app: web.Application, route: Route) -> None:
     path = PREFIX + route.path
     for name in route.parameters:
         path = path.replace(f"{{{name}}}", f"{{{name}:{NAMES[name]}}}")
-    app.router.add_route(route.method, path, partial(_handle, route))
+    if route.method == "GET":
+        app.router.add_get(path, partial(_handle, route))  # and HEAD
+    else:
+        app.router.add_route(route.method, path, partial(_handle, route))
 
 
 async def _handle(route: Route, request: web.Request) -> web.StreamResponse:

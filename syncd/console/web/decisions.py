@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from syncd.console.delivery_evidence import judge
 from syncd.model.delivery import DeliveryState
+from syncd.model.errors import Conflict
 from syncd.store import standing
 from syncd.store.database import Connection
 from syncd.store.lists import DeliveryInFull
@@ -90,7 +91,9 @@ def carry(do: Do, connection: Connection, delivery_id: int, state: str, by: Deci
     Raises:
         Conflict: it does not fit to it.
     """
-    if state == DeliveryState.IN_DOUBT.value or do in {Do.DELIVERED, Do.RESEND}:
+    if do not in fitting(state):
+        raise Conflict(f"delivery {delivery_id} is {state.replace('_', ' ')}, and {do.value!r} does not fit to that")
+    if state == DeliveryState.IN_DOUBT.value:
         standing.resolve(connection, delivery_id, Resolution(do.value), by)
     elif do is Do.RETRY:
         standing.retry(connection, delivery_id, by)

@@ -3,6 +3,7 @@
 from functools import partial
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from syncd.console.web import session
 from syncd.console.web.context import context_of
@@ -34,7 +35,7 @@ def _page(
 async def _log_in(guard: Guard, request: web.Request) -> web.StreamResponse:
     try:
         form = await request.post()
-    except (ValueError, LookupError):  # no UTF-8, parts that do not end, letters of a kind that nobody knows
+    except (ValueError, LookupError, HttpProcessingError):  # no UTF-8, no parts, letters that nobody knows
         raise Refused(400, "the form cannot be read") from None
     given, name, back = (str(form.get(field, "")).strip() for field in ("token", "name", "next"))
     context = context_of(request)
@@ -58,13 +59,13 @@ async def _log_in(guard: Guard, request: web.Request) -> web.StreamResponse:
         secure=request.headers.get("Origin", "").startswith("https:"),
         path="/",
     )
-    return response
+    raise response
 
 
 async def _log_out(_request: web.Request) -> web.StreamResponse:
     response = web.HTTPSeeOther("/")
     response.del_cookie(session.COOKIE, path="/")
-    return response
+    raise response
 
 
 def safe_path(path: str) -> str:

@@ -15,7 +15,10 @@ from syncd.model.clock import Clock
 from syncd.model.delivery import Outcome
 from syncd.model.meter import AnswerClass, Hops, SweepResult
 
-LATENCY_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 15, 30, 60, 120, 300, 900, 3600, 14400, 86400)
+LATENCY_BUCKETS = (0.5, 1, 2.5, 5, 15, 60, 300, 900, 3600, 86400)
+HOPS = ("taken_in_to_sent", "sent_to_answered", "written_to_delivered")
+"""The first hop is of the system, whichever api it is for: there may be hundreds of those."""
+
 SWEEP_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 15, 60, 300, 600)
 COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
@@ -25,6 +28,8 @@ class PrometheusMeter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._known_apis: set[str] = set()
+        self._known_systems: set[str] = set()
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         build = Gauge(
@@ -33,14 +38,14 @@ class PrometheusMeter:
         build.labels(__version__, platform.python_version()).set(1)
         self._latency = Histogram(
             "syncd_reply_latency_seconds",
-            "How long live replies took from hop to hop, counted when they were delivered; the first hop by the clock of the ticketing system.",  # noqa: E501
+            "How long live replies took to their delivery, in all and from hop to hop.",
             ["api", "hop"],
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
         self._intake = Histogram(
             "syncd_reply_intake_seconds",
-            "How long live replies took from being written to being stored here, by the system that they came from.",
+            "How long live replies took from being written to being stored, counted when they were delivered.",
             ["system"],
             buckets=LATENCY_BUCKETS,
             registry=registry,
@@ -78,10 +83,12 @@ class PrometheusMeter:
 
     def know(self, apis: Iterable[str], systems: Iterable[str]) -> None:
         """Show the counters of these at 0 before anything has happened: a rate needs a beginning."""
-        for api in apis:
+        for api in set(apis) - self._known_apis:
+            self._known_apis.add(api)
             for outcome in Outcome:
                 self._attempts.labels(api, outcome.value)
-        for system in systems:
+        for system in set(systems) - self._known_systems:
+            self._known_systems.add(system)
             for result in SweepResult:
                 self._sweeps.labels(system, result.value)
 
@@ -91,7 +98,7 @@ class PrometheusMeter:
         if hops is None:
             return
         self._intake.labels(hops.system).observe(hops.written_to_taken_in)
-        for hop in ("written_to_taken_in", "taken_in_to_sent", "sent_to_answered", "written_to_delivered"):
+        for hop in HOPS:
             self._latency.labels(api, hop).observe(getattr(hops, hop))
 
     def swept(self, system: str, result: SweepResult, seconds: float) -> None:

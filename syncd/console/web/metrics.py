@@ -33,7 +33,8 @@ async def _metrics(stored: Remembered[Stored], request: web.Request) -> web.Stre
     settings = context.settings
     gauges = families(settings, context.readings(), await _find(stored), context.clock.now())
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    text = encode(_Scrape(context.registry, tuple(gauges)))
+    # In a thread: with hundreds of apis these are ten thousand lines, for which nothing else should wait.
+    text = await asyncio.to_thread(encode, _Scrape(context.registry, tuple(gauges)))
     return web.Response(body=text, headers={"Content-Type": content_type})
 
 

@@ -43,8 +43,9 @@ _WHO = {
     "name": "X-Syncd-Who",
     "in": "header",
     "required": False,
-    "description": "Who asks, for the records: the name of the program, or of the person who uses it.",
-    "schema": {"type": "string", "maxLength": 80},
+    "description": "Who asks, for the records: the name of the program, or of the person who uses it. Its first 80 "
+    "characters are kept.",
+    "schema": {"type": "string"},
 }
 
 

@@ -9,24 +9,27 @@ from aiohttp import web
 
 from syncd.console.evidence_page import OUTCOME_WORDS
 from syncd.console.status import Overview, read_overview
-from syncd.console.web.chart import HOUR, Chart, draw, hours_until
+from syncd.console.web.chart import Chart, draw, hours_until
 from syncd.console.web.context import WebContext
 from syncd.console.web.remembered import Remembered
 from syncd.model.delivery import DeliveryState, Outcome
 from syncd.model.link import LinkState
-from syncd.store import activity
-from syncd.store.activity import Due, Lately
+from syncd.store import activity, lists
+from syncd.store.activity import HOUR, Due, Lately
 from syncd.store.database import Connection
 
 PACE = timedelta(minutes=1)
 LATELY = timedelta(minutes=10)
 CHART_SECONDS = 10.0
+ENDED_SECONDS = 30.0
+"""What has ended is counted this seldom: it is most of the database, and nobody waits for its last digit."""
 SETTLED = timedelta(minutes=10)
 """So long after its end an hour is taken as told for good: no request of it is still on the wire."""
 
 _FAILURES = frozenset(
     outcome.value for outcome in (Outcome.NOT_SENT, Outcome.REFUSED_FOR_NOW, Outcome.IN_DOUBT, Outcome.NOT_THE_API)
 )
+_IN_DOUBT, _PARKED = DeliveryState.IN_DOUBT, DeliveryState.PARKED
 _WORDS = {"sending": "ok", "polled": "ok"}
 
 
@@ -67,11 +70,21 @@ class Standing:
         return [lane for lane in (*self.apis, *self.systems) if lane.word in {"paused", "not configured"}]
 
     @property
+    def waiting(self) -> list[tuple[int, str, str, str]]:
+        """Return how many deliveries wait for a person: the number, the kind, its word, and what that means."""
+        flooded = sum(self.overview.floods.values())
+        in_doubt, parked = (self.overview.deliveries[one.value] for one in (_IN_DOUBT, _PARKED))
+        return [
+            (in_doubt, "in_doubt", "in doubt", "sent, perhaps: look into their threads, then decide"),
+            (parked - flooded, "parked", "parked", "refused for what they say, or impossible to map"),
+            (flooded, "flood", "flood", "old replies that came as new, more than usual, so none of them was sent"),
+        ]
+
+    @property
     def needed(self) -> int:
         """Return how much needs a person."""
-        deliveries, links = self.overview.deliveries, self.overview.links
-        standing = deliveries[DeliveryState.IN_DOUBT.value] + deliveries[DeliveryState.PARKED.value]
-        return len(self.paused) + standing + links[LinkState.SUSPENDED.value]
+        deliveries = self.overview.deliveries[_IN_DOUBT.value] + self.overview.deliveries[_PARKED.value]
+        return len(self.paused) + deliveries + self.overview.links[LinkState.SUSPENDED.value]
 
 
 @dataclass(slots=True)
@@ -81,15 +94,17 @@ class Observer:
     context: WebContext
     standing: Remembered[Standing] = field(init=False)
     hours: Remembered[dict[datetime, Hour]] = field(init=False)
+    ended: Remembered[lists.Ended] = field(init=False)
     _settled: dict[datetime, Hour] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.standing = Remembered(self.context.clock, self._read)
+        self.ended = Remembered(self.context.clock, self._read_ended, ENDED_SECONDS)
         self.hours = Remembered(self.context.clock, self._read_hours, CHART_SECONDS)
 
     async def _read(self) -> Standing:
-        hours = await self.hours.get()
-        overview = await read_overview(self.context.acting_for("the status page"))
+        hours, ended = await self.hours.get(), await self.ended.get()
+        overview = await read_overview(self.context.acting_for("the status page"), ended)
         now = overview.at
 
         def read(connection: Connection) -> tuple[dict[str, Lately], dict[str, Due], dict[str, Due]]:
@@ -125,25 +140,28 @@ class Observer:
             requests_per_minute=None if configured is None else configured.requests_per_minute,
         )
 
+    async def _read_ended(self) -> lists.Ended:
+        return await self.context.database.read(lists.count_ended)
+
     async def _read_hours(self) -> dict[datetime, Hour]:
         """Return what was done in the last hours; of those that are settled only what is not known yet is read."""
         now = self.context.clock.now()
         wanted = hours_until(now)
-        known = {hour: self._settled[hour] for hour in wanted if hour in self._settled}
-        missing = [hour for hour in wanted if hour not in known]
+        first = next(place for place, hour in enumerate(wanted) if hour not in self._settled)
+        known, missing = {hour: self._settled[hour] for hour in wanted[:first]}, wanted[first:]
 
         def read(connection: Connection) -> dict[datetime, Hour]:
-            return {
-                hour: Hour(
-                    activity.count_taken_in(connection, hour, hour + HOUR),
-                    activity.count_delivered(connection, hour, hour + HOUR),
-                )
-                for hour in missing
-            }
+            taken_in = activity.count_taken_in(connection, missing)
+            delivered = activity.count_delivered(connection, missing)
+            return {hour: Hour(_of(hour, taken_in), _of(hour, delivered)) for hour in missing}
 
         found = known | await self.context.database.read(read)
         self._settled = {hour: one for hour, one in found.items() if hour + HOUR + SETTLED <= now}
         return found
+
+
+def _of(hour: datetime, counts: Mapping[tuple[datetime, str], int]) -> dict[str, int]:
+    return {name: number for (one, name), number in counts.items() if one == hour}
 
 
 def _chart(hours: Mapping[datetime, Hour], what: str, name: str) -> Chart:

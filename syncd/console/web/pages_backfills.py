@@ -13,6 +13,7 @@ from syncd.console.web.rendering import render
 from syncd.model.delivery import DeliveryState
 from syncd.model.errors import Conflict, Missing
 from syncd.store import backfilled, requests
+from syncd.store.backfilled import HeldUp
 from syncd.store.database import Connection
 from syncd.store.requests import OPEN_STATES, Request, RequestKind
 from syncd.store.timeline import Decided, read_decisions
@@ -111,7 +112,7 @@ class InFull:
 
     backfill: Backfill
     unsent: dict[str, int]
-    held_up: dict[int, int]
+    held_up: list[HeldUp]
     failed: list[int]
     decided: list[Decided]
 
@@ -128,7 +129,7 @@ def read_in_full(connection: Connection, request_id: int) -> InFull:
     return InFull(
         backfill=_backfill(connection, found),
         unsent=backfilled.count_open(connection, [request_id]),
-        held_up=backfilled.count_held_up(connection, [request_id]),
+        held_up=backfilled.find_held_up(connection, [request_id]),
         failed=sorted(requests.steps_failed(connection, request_id))[:FAILED_SHOWN],
         decided=read_decisions(connection, f"request {request_id}"),
     )

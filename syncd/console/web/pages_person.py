@@ -42,6 +42,7 @@ TITLES = {
     Section.SUSPENDED: "Suspended links",
 }
 HINTS = {
+    Section.PAUSED: "Nothing is sent to such an api, and nothing read of such a system; what arrives waits.",
     Section.IN_DOUBT: "Sent, perhaps, and nobody can know. Look into the thread in the CRM, then say what you saw. "
     "Sent again, one that is there stands there twice, and neither can be taken back.",
     Section.PARKED: "Refused by the API for what they say, or impossible to map. Mend the text, send as it is once "

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
 import stat
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from loguru import logger
 
 from syncd.console.web import control, health, hooks, login, metrics, pages
@@ -55,9 +57,10 @@ async def _with_headers(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         response = await handler(request)
     except web.HTTPException as answer:  # such as one that leads elsewhere
-        _add_headers(answer)
-        raise
+        response = answer
     _add_headers(response)
+    if isinstance(response, web.HTTPException):
+        raise response  # which aiohttp wants to be raised, whether a page returned it or not
     return response
 
 
@@ -105,7 +108,7 @@ async def listening(app: web.Application, console: ConsoleSettings) -> AsyncIter
     Raises:
         SyncdError: the address cannot be listened at.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handle_signals=False)
+    runner = web.AppRunner(app, access_log=None, logger=_log(), shutdown_timeout=SHUTDOWN_SECONDS, handle_signals=False)
     await runner.setup()
     try:
         site = await _site(runner, console)
@@ -118,6 +121,13 @@ async def listening(app: web.Application, console: ConsoleSettings) -> AsyncIter
         await runner.cleanup()
         if console.socket is not None:
             await asyncio.to_thread(_remove_dead_socket, Path(console.socket))
+
+
+def _log() -> logging.Logger:
+    """Return where aiohttp writes its own troubles; that somebody has sent what is no HTTP is none of ours."""
+    log = logging.getLogger(__name__)
+    log.filters = [lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))]
+    return log
 
 
 async def _site(runner: web.AppRunner, console: ConsoleSettings) -> web.BaseSite:

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+import shutil
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest_asyncio
 
 from syncd.console.web.context import WebContext
 from syncd.console.web.server import listening, make_app
-from syncd.model.clock import Clock
+from syncd.model.clock import Clock, SystemClock
 from syncd.service.settings import Settings, load_settings
 from syncd.store.database import Database, open_database
 from syncd.store.schema import ensure_schema
@@ -79,7 +81,11 @@ class Served:
             """
         )
         file.chmod(0o600)
-        return load_settings(file, {})
+        return self.reload()
+
+    def reload(self) -> Settings:
+        """Return the settings as they stand in the file."""
+        return load_settings(self.folder / "web.toml", {})
 
     def make(self) -> Any:
         """Return the application."""
@@ -119,7 +125,9 @@ class Served:
         base = f"http://127.0.0.1:{self.port}" if connector is None else "http://localhost"
         async with (
             aiohttp.ClientSession(connector=connector) as session,
-            session.request(method, base + path, headers=given, data=data, allow_redirects=False) as answer,
+            session.request(
+                method, base + path, headers=given, data=data and BytesIO(data), allow_redirects=False
+            ) as answer,
         ):
             return Answered(answer.status, answer.headers.copy(), await answer.text())
 
@@ -146,42 +154,46 @@ def _fields(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
         yield name, value
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite file with the schema, made once."""
+    file = tmp_path_factory.mktemp("empty") / "syncd.db"
+
+    async def make() -> None:
+        opened = open_database(f"sqlite:///{file}")
+        await ensure_schema(opened, migrate=True)
+        await opened.close()
+
+    asyncio.run(make())
+    return file
+
+
 @pytest_asyncio.fixture
-async def small(tmp_path: Path) -> AsyncIterator[Database]:
+async def small(tmp_path: Path, empty: Path) -> AsyncIterator[Database]:
     """Return a SQLite database with the schema."""
+    shutil.copy(empty, tmp_path)
     opened = open_database(f"sqlite:///{tmp_path}/syncd.db")
-    await ensure_schema(opened, migrate=True)
     yield opened
     await opened.close()
 
 
 @pytest_asyncio.fixture
-async def make_served(tmp_path: Path, clock: Any) -> AsyncIterator[Callable[[Database], Served]]:
-    """Return what makes a server on a database; it listens once it is started, and ends with the test."""
-    made: list[Served] = []
-
-    def make(database: Database) -> Served:
-        made.append(Served(tmp_path, database, clock))
-        return made[-1]
-
-    yield make
-    for one in made:
-        await one.close()
-
-
-@pytest.fixture
-def unstarted(make_served: Callable[[Database], Served], small: Database) -> Served:
-    """Return a server on SQLite that does not listen yet."""
-    return make_served(small)
+async def unstarted(tmp_path: Path, small: Database, clock: Any) -> AsyncIterator[Served]:
+    """Return a server on SQLite that does not listen yet, in virtual time."""
+    made = Served(tmp_path, small, clock)
+    yield made
+    await made.close()
 
 
 @pytest_asyncio.fixture
 async def served(unstarted: Served) -> Served:
-    """Return a server on SQLite, with the token, at an address of this machine."""
+    """Return a server on SQLite, with the token, at an address of this machine, in virtual time."""
     return await unstarted.start()
 
 
 @pytest_asyncio.fixture
-async def served_on_both(make_served: Callable[[Database], Served], database: Database) -> Served:
-    """Return a server, once on SQLite and once on PostgreSQL."""
-    return await make_served(database).start()
+async def served_on_both(tmp_path: Path, database: Database) -> AsyncIterator[Served]:
+    """Return a server, once on SQLite and once on PostgreSQL, in real time."""
+    made = Served(tmp_path, database, SystemClock())
+    yield await made.start()
+    await made.close()

@@ -15,7 +15,7 @@ function isBusy() {
   const at = document.activeElement;
   if (at && at.matches("input, select, textarea") && main.contains(at)) return true;
   if (main.querySelector("details[open], input:checked")) return true;
-  if ([...main.querySelectorAll("input:not([type=hidden]), textarea")].some((one) => one.value !== one.defaultValue)) return true;
+  if ([...main.querySelectorAll("input:not([type=hidden], [type=checkbox]), textarea")].some((one) => one.value !== one.defaultValue)) return true;
   const selection = document.getSelection();
   return selection !== null && !selection.isCollapsed && main.contains(selection.anchorNode);
 }

@@ -1,0 +1,63 @@
+"""What is counted for metrics and alerts: what is open, by api and system, without a look through the outbox."""
+
+from datetime import timedelta
+
+from syncd.model.alert import Alert, News
+from syncd.model.delivery import DeliveryState, Outcome
+from syncd.model.link import LinkState
+from syncd.store import alerts, gauges
+
+
+async def test_what_waits_and_stands_is_counted(filled) -> None:
+    """What is pending, parked and in doubt by api; when its first head is due; links; and of what is done nothing."""
+    for thread, api in ((1, "berlin"), (2, "berlin"), (3, "hamburg")):
+        await filled.link(thread, api)
+    await filled.enqueue(1, "done", "doubtful", "waits", "waits too")
+    await filled.enqueue(2, "bad")
+    await filled.enqueue(3, "waits", minutes=5)
+    ids = {item.thread_id * 100 + index: item.id for index, item in enumerate(await filled.items())}
+    done, doubtful, bad = ids[100], ids[101], ids[204]
+    await filled.end(done, Outcome.DELIVERED, DeliveryState.DELIVERED)
+    await filled.end(doubtful, Outcome.IN_DOUBT, DeliveryState.IN_DOUBT)
+    await filled.end(bad, Outcome.MESSAGE_AT_FAULT, DeliveryState.PARKED)
+    assert await filled.do(gauges.count_pending) == {"berlin": 2, "hamburg": 1}
+    assert await filled.do(gauges.count_standing) == {
+        ("berlin", DeliveryState.IN_DOUBT): 1,
+        ("berlin", DeliveryState.PARKED): 1,
+    }
+    assert await filled.do(gauges.count_links) == {("desk", LinkState.ACTIVE): 3}
+    assert set(await filled.do(gauges.find_oldest_due)) == {"berlin", "hamburg"}
+    standing = await filled.do(gauges.read_standing)
+    assert (standing.in_doubt, standing.parked, standing.suspended) == (1, 1, 0)
+
+
+async def test_none_of_it_looks_through_the_outbox(on_sqlite) -> None:
+    """Each question is answered from an index of what is open: a million delivered ones cost nothing."""
+    asked: list[str] = []
+
+    def watched(connection) -> None:
+        connection.connection.driver_connection.set_trace_callback(asked.append)
+        gauges.count_pending(connection)
+        gauges.read_standing(connection)
+        connection.connection.driver_connection.set_trace_callback(None)
+
+    await on_sqlite.do(watched)
+    questions = [text for text in asked if text.startswith("SELECT")]
+    assert len(questions) == 4
+
+    def plans(connection) -> list[str]:
+        return [row[3] for text in questions for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+
+    scans = [step for step in await on_sqlite.do(plans) if step.startswith("SCAN") and "INDEX" not in step]
+    assert scans == []
+
+
+async def test_alerts_come_back_as_they_were_stored(filled) -> None:
+    """Every field; what is decided away is gone, and the others stay."""
+    at = filled.now
+    one = Alert("api berlin", "api_paused", "is paused", at)
+    told = Alert("parked deliveries", "parked", "wait", at, 7, at + timedelta(hours=1), 3, News.CLEARED, 2, at)
+    await filled.do(alerts.change, lambda _: {one.subject: one, told.subject: told})
+    assert await filled.do(alerts.load) == {one.subject: one, told.subject: told}
+    await filled.do(alerts.change, lambda known: {told.subject: known[told.subject]})
+    assert await filled.do(alerts.load) == {told.subject: told}

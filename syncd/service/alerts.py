@@ -28,6 +28,7 @@ from syncd.store.database import Connection, Database
 
 CHECK_SECONDS = 15.0
 PATIENCE_SECONDS = 10.0
+TRY_AGAIN_SECONDS = 0.5
 
 Tell = Callable[[AlertSettings, bytes], Awaitable[bool]]
 """Sends an alert by every way that is configured; says whether somebody has taken it. It ends by itself."""
@@ -127,7 +128,10 @@ class AlertWatch:
         now = self.clock.now()
         # If that cannot be stored they are told again later: twice is better than never.
         with contextlib.suppress(StoreError):
-            await self.database.write(lambda c: alerts.change(c, lambda known: alerts_decide.taken(known, sent, now)))
+            while not await self.database.write(
+                lambda c: alerts.change(c, lambda known: alerts_decide.taken(known, sent, now))
+            ):
+                await self.clock.sleep(TRY_AGAIN_SECONDS)
 
     async def _taken_here(self, sent: list[Alert]) -> None:
         self._own = alerts_decide.taken(self._own, sent, self.clock.now())

@@ -34,13 +34,15 @@ def load(connection: Connection) -> dict[str, Alert]:
     }
 
 
-def change(connection: Connection, decide: Decide) -> dict[str, Alert]:
-    """Put what is decided about the alerts in their place; return those that stand now.
+def change(connection: Connection, decide: Decide) -> bool:
+    """Put what is decided about the alerts in their place; return False if another worker does that just now.
 
-    On PostgreSQL several workers do this; whoever comes second sees what the first has decided.
+    It is not waited for: it may be frozen, and deliveries of ours may share this transaction.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(ALERT_KEY)))
+        is_ours = connection.execute(select(func.pg_try_advisory_xact_lock(ALERT_KEY))).scalar_one()
+        if not is_ours:
+            return False
     known = load(connection)
     decided = dict(decide(known))
     for subject in known.keys() - decided.keys():
@@ -48,7 +50,7 @@ def change(connection: Connection, decide: Decide) -> dict[str, Alert]:
     for subject, one in decided.items():
         if known.get(subject) != one:
             upsert(connection, alert, "subject", _values(one))
-    return decided
+    return True
 
 
 def _values(one: Alert) -> dict[str, object]:

@@ -63,7 +63,7 @@ def list_waiting(connection: Connection, kind: Kind, wanted: Filter, after: Plac
     if after is not None:
         later = (delivery.c.ended_at == after.since) & (delivery.c.id > after.id)
         # Said twice, so that the index is entered at that instant and not at its beginning.
-        statement = statement.where(delivery.c.ended_at >= after.since, (delivery.c.ended_at > after.since))
+        statement = statement.where(delivery.c.ended_at >= after.since, (delivery.c.ended_at > after.since) | later)
     ordered = statement.order_by(delivery.c.ended_at, delivery.c.id).limit(limit)
     rows = connection.execute(ordered).all()
     return [Waiting(DeliveryItem(*row[:-2]), row.since or row.created_at, row.version) for row in rows]

@@ -9,10 +9,10 @@ pytestmark = pytest.mark.xdist_group("service")
 
 @pytest.mark.postgresql
 async def test_deliveries_go_on_in_the_other_database(stage, postgresql_url):
-    """Moved from SQLite to PostgreSQL and back, everything arrives once; the one that was left is not begun on."""
+    """Moved from SQLite to PostgreSQL, everything arrives once; the one that was left is not begun on."""
     ticket = stage.helpdesk.create_ticket("Locker", "It does not open.", at=stage.clock.now().replace(year=2025))
     await stage.link(ticket)
-    urls = [stage.url, postgresql_url, f"sqlite:///{stage.folder}/back.db"]
+    urls = [stage.url, postgresql_url]
     for number, url in enumerate(urls):
         stage.url = url
         stage.write_settings()
@@ -30,7 +30,7 @@ async def test_deliveries_go_on_in_the_other_database(stage, postgresql_url):
         assert await refused.process.wait() == 1
         assert "has moved to" in refused.log.read_text()
     sent = [one.body["content"] for one in stage.sandbox.communications]
-    assert sorted(sent) == ["meanwhile 0", "meanwhile 1", "reply 0", "reply 1", "reply 2"]
+    assert sorted(sent) == ["meanwhile 0", "reply 0", "reply 1"]
     assert set(await stage.states()) == {"delivered"}
 
 

@@ -1,11 +1,8 @@
 """What is counted for metrics and alerts: what is open, by api and system, without a look through the outbox."""
 
-from datetime import timedelta
-
-from syncd.model.alert import Alert, News
 from syncd.model.delivery import DeliveryState, Outcome
 from syncd.model.link import LinkState
-from syncd.store import alerts, gauges
+from syncd.store import gauges
 
 
 async def test_what_waits_and_stands_is_counted(filled) -> None:
@@ -50,14 +47,3 @@ async def test_none_of_it_looks_through_the_outbox(on_sqlite) -> None:
 
     scans = [step for step in await on_sqlite.do(plans) if step.startswith("SCAN") and "INDEX" not in step]
     assert scans == []
-
-
-async def test_alerts_come_back_as_they_were_stored(filled) -> None:
-    """Every field; what is decided away is gone, and the others stay."""
-    at = filled.now
-    one = Alert("api berlin", "api_paused", "is paused", at)
-    told = Alert("parked deliveries", "parked", "wait", at, 7, at + timedelta(hours=1), 3, News.CLEARED, 2, at)
-    await filled.do(alerts.change, lambda _: {one.subject: one, told.subject: told})
-    assert await filled.do(alerts.load) == {one.subject: one, told.subject: told}
-    await filled.do(alerts.change, lambda known: {told.subject: known[told.subject]})
-    assert await filled.do(alerts.load) == {told.subject: told}

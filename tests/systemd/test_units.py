@@ -110,6 +110,19 @@ def test_both_units_are_hardened_alike():
     assert sections[0].split("[Install]")[0].strip() == sections[1].strip()
 
 
+def test_the_console_may_listen():
+    """Both kinds of [console] listen work: nothing forbids an address, and /run/syncd is there for a Unix socket.
+
+    The backfill has no such directory: systemd would remove it, socket and all, when the backfill ends.
+    """
+    keys = keys_of(SERVICE)
+    assert keys["RuntimeDirectory"] == ["syncd"]
+    assert keys["RuntimeDirectoryMode"] == ["0755"]
+    assert {"AF_INET", "AF_INET6", "AF_UNIX"} <= set(keys["RestrictAddressFamilies"][0].split())
+    assert not {"IPAddressDeny", "SocketBindDeny", "PrivateNetwork", "RuntimeDirectoryPreserve"} & keys.keys()
+    assert "RuntimeDirectory" not in keys_of(BACKFILL)
+
+
 @BOTH
 def test_a_missing_directory_of_credentials_does_not_stop_the_start(unit: Path):
     """The credential has a default of the same ID, which systemd.exec(5) takes when the source is not there."""

@@ -72,7 +72,7 @@ async def test_a_reload_adds_and_refuses(stage, until_true):
 
 
 async def test_one_system_is_heard_in_full_after_a_reload(stage, until_true):
-    """Whoever looks into a system writes its name into [log] verbose and reloads: its requests are told from then on."""
+    """Whoever looks into a system writes its name into [log] verbose and reloads: its requests are told then."""
     await linked(stage, "one")
     worker = await stage.start()
     await stage.until_delivered()

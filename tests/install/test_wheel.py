@@ -7,7 +7,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
 
 import pytest
@@ -44,20 +44,19 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = str(folder / "bin" / "python")
     run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "-q", str(wheel))
     own = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
-    for name in required("syncd") - {"syncd"}:
+    (of_the_wheel,) = distributions(name="syncd", path=[str(own)])
+    for name in required(of_the_wheel):
         lend(distribution(name), own)
     return folder
 
 
-def required(name: str, known: frozenset[str] = frozenset()) -> frozenset[str]:
-    """Return the names of all that a distribution requires on this machine, and what that requires."""
-    known |= {name}
-    for text in distribution(name).requires or ():
-        one = Requirement(text)
-        extras = ("", "asyncio")  # sqlalchemy[asyncio]
-        if any(one.marker is None or one.marker.evaluate({"extra": extra}) for extra in extras):
-            found = canonicalize_name(one.name)
-            known |= known if found in known else required(found, known)
+def required(by: Distribution, known: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Return the names of all that a distribution requires on this machine, and what that requires in turn."""
+    for one in map(Requirement, by.requires or ()):
+        name = canonicalize_name(one.name)
+        wanted = [one.marker is None or one.marker.evaluate({"extra": extra}) for extra in ("", "asyncio")]
+        if any(wanted) and name not in known:
+            known = required(distribution(name), known | {name})
     return known
 
 

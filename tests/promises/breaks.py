@@ -276,6 +276,27 @@ BREAKS = (
         ("tests/store/test_database_file.py::test_a_lost_database_is_not_made_anew",),
     ),
     Break(
+        "P50",
+        "syncd/store/copy.py",
+        "    moved.put_version(connection, moved.UNFINISHED)\n",
+        "",
+        ("tests/console/test_db_copy.py::test_a_kill_after_any_commit_leaves_one_in_use_at_most_and_can_be_finished",),
+    ),
+    Break(
+        "P50",
+        "syncd/console/db_copy.py",
+        "            await self._raise_mark()\n",
+        "",
+        ("tests/console/test_db_copy.py::test_a_backup_of_the_old_one_is_known_as_one_after_the_move",),
+    ),
+    Break(
+        "P51",
+        "syncd/store/rename.py",
+        "if column.name == kind or",
+        "if column.name == kind and column.table.name != 'ledger' or",
+        ("tests/console/test_rename.py::test_nothing_is_sent_twice_after_it",),
+    ),
+    Break(
         "P37",
         "syncd/sync/flood.py",
         "return 0 < policy.flood_replies < told.replies",

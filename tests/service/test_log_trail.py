@@ -33,9 +33,10 @@ async def test_a_reply_is_followed_from_the_vendor_to_the_communication(world, l
     assert len(taken) == 1, "one line for the ticket, not one for each reply"
     assert taken[0]["link"] == link
     pairs = dict(zip(taken[0]["replies"], taken[0]["deliveries"], strict=True))
+    known = {sent.communication_id for sent in world.sandbox.communications}
     for reply in (one, two):
         assert attempts[reply.id]["delivery"] == pairs[reply.id]
-        assert attempts[reply.id]["communication_id"] in {sent.communication_id for sent in world.sandbox.communications}
+        assert attempts[reply.id]["communication_id"] in known
     assert "no log may hold" not in log.getvalue()
 
 

@@ -34,7 +34,7 @@ def test_each_has_its_own_file_and_its_own_key(directory, refused):
     keys = {name: api.api_key.get_secret_value() for name, api in settings.api.items()}
     assert keys == {f"studio{number:03}": f"fake-{number}" for number in range(STUDIOS)}
     (directory / "credentials" / "api.studio217.api_key").unlink()
-    assert list(refused('timezone = "Europe/Berlin"\n')) == ["api.studio217.api_key"]
+    assert list(refused('timezone = "Europe/Berlin"\n')) == ["api.studio217.api_key (conf.d/studio217.toml)"]
 
 
 def test_the_script_of_the_page_writes_them(directory):

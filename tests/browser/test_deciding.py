@@ -1,5 +1,7 @@
 """What people decide, done as they do it: by typing and clicking, by the keyboard alone, with and without scripts."""
 
+import asyncio
+
 import pytest
 from playwright.async_api import Page, expect
 
@@ -138,8 +140,9 @@ async def test_what_happens_is_shown_without_a_reload(scene, visit) -> None:
     await ann.page.clock.run_for(6000)
     await row.wait_for()
     # How much needs a person in all is read less often than the list.
-    while not (await ann.page.title()).startswith(f"({before + 1}) "):
-        await ann.page.clock.run_for(6000)
+    async with asyncio.timeout(60):
+        while not (await ann.page.title()).startswith(f"({before + 1}) "):
+            await ann.page.clock.run_for(6000)
     await expect(ann.page.locator("#attention")).to_have_text(f"{before + 1} need a person")
     assert await ann.page.evaluate("window.isTheSame")
 

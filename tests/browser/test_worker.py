@@ -1,5 +1,6 @@
 """The status page of a real worker: what a person decides there is what the worker does."""
 
+import asyncio
 import json
 import re
 from datetime import timedelta
@@ -52,8 +53,9 @@ async def test_a_doubt_is_sent_again_by_the_worker_once_a_person_says_so(stage, 
     await expect(ann.page.locator("#d1")).to_contain_text(str(stage.sandbox.communications[0].communication_id))
     await expect(ann.page.locator("#d1")).to_contain_text("looked, it is not there")
     await ann.page.get_by_role("button", name="Read its ticket now").click()
-    while "done" not in await ann.page.locator(".asked").inner_text():
-        await ann.page.reload()
+    async with asyncio.timeout(60):
+        while "done" not in await ann.page.locator(".asked").inner_text():
+            await ann.page.reload()
     await ann.keep("worker-link")
     assert await worker.stop() == 0
     assert len(stage.sandbox.communications) == 1

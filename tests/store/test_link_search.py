@@ -73,7 +73,7 @@ async def test_a_list_goes_on_where_its_page_ended(on_sqlite) -> None:
             ]
 
         pages: list[int] = []
-        while some := await page(pages[-1] if pages else None, 1):
+        while len(pages) < 20 and (some := await page(pages[-1] if pages else None, 1)):
             pages += some
         assert pages == await page(None, 50) != []
 

@@ -20,6 +20,7 @@ from syncd.model.clock import Clock, SystemClock
 from syncd.service.settings import Settings, load_settings
 from syncd.store.database import Database, open_database
 from syncd.store.schema import ensure_schema
+from tests.planted import notes
 
 TOKEN = "token-of-the-tests-0123456789"
 OTHER_TOKEN = "another-one-of-them-9876543210"
@@ -37,6 +38,11 @@ class Answered:
     def json(self) -> Any:
         """Return the body as JSON."""
         return json.loads(self.text)
+
+    def search(self) -> None:
+        """Have it searched for secrets, and where it tells of a failure for contents too."""
+        where = "a page" if self.status < 400 else "an answer that tells of a failure"
+        notes.look_at(where, self.text, *(f"{name}: {value}" for name, value in self.headers.items()))
 
 
 class Served:
@@ -129,7 +135,9 @@ class Served:
                 method, base + path, headers=given, data=data and BytesIO(data), allow_redirects=False
             ) as answer,
         ):
-            return Answered(answer.status, answer.headers.copy(), await answer.text())
+            answered = Answered(answer.status, answer.headers.copy(), await answer.text())
+        answered.search()
+        return answered
 
     async def get(self, path: str, **more: Any) -> Answered:
         """Ask for a page."""

@@ -97,7 +97,7 @@ async def test_the_life_of_a_link_is_paged(served, filled) -> None:
     await filled.enqueue(1, *(f"r{number}" for number in range(60)))
     shown: list[str] = []
     path = f"/links/{link_id}"
-    while path:
+    while path and len(shown) < 100:
         text = (await served.get(path)).text
         shown += re.findall(r'<li id="d(\d+)">', text)
         older = re.search(r'href="([^"]+)" rel="next"', text)

@@ -14,7 +14,7 @@ from syncd.store.database import Connection
 from syncd.store.requests import OPEN_STATES, Request, RequestKind
 from syncd.store.standing import Decision
 
-THREADS_AT_ONCE = 50
+DROPPED_AT_ONCE = 50
 
 
 def list_backfills(
@@ -117,7 +117,7 @@ async def _get_backfill(context: CommandContext, backfill_id: int) -> Request:
 
 async def _drop(context: CommandContext, backfill_id: int, by: Decision) -> None:
     dropped = 0
-    while some := await context.database.write(lambda c: backfilled.drop_some(c, backfill_id, by, THREADS_AT_ONCE)):
+    while some := await context.database.write(lambda c: backfilled.drop_some(c, backfill_id, by, DROPPED_AT_ONCE)):
         dropped += some
     await context.database.write(lambda c: backfilled.note_drop(c, backfill_id, dropped, by))
     say(f"{counted(dropped, 'delivery')} skipped")

@@ -55,7 +55,7 @@ def _system(name: str, state: SystemState, settings: Settings, now: datetime, st
         return Condition(subject, AlertKind.SYSTEM_PAUSED, text, AT_ONCE, state.since_at)
     seconds = max(settings.systems[name].poll_seconds, SHORTEST_INTERVAL_SECONDS) * settings.alerts.intervals
     after, last = timedelta(seconds=seconds), state.last_success_at
-    if last is not None and now - last < after:
+    if last is not None and abs(now - last) < after:
         return None
     text = "was not read successfully for longer than it should; syncd status says why"
     return Condition(subject, AlertKind.SYSTEM_SILENT, text, after, last, started_at)
@@ -71,11 +71,16 @@ def _api(name: str, view: View, settings: Settings, now: datetime, started_at: d
         return Condition(subject, AlertKind.API_PAUSED, text, AT_ONCE, state.since_at)
     is_held = settings.api[name].mode is Mode.HOLD and state.released_at is None
     last = state.last_success_at
-    if is_held or name not in view.standing.waiting or (last is not None and now - last < BUSY):
+    if is_held or name not in view.standing.waiting or (last is not None and abs(now - last) < BUSY):
         return None
     text = "took no delivery though some wait for it; syncd status and syncd deliveries list say why"
     after = timedelta(minutes=settings.alerts.after_minutes)
-    return Condition(subject, AlertKind.API_STALLED, text, after, not_before=max(last or started_at, started_at))
+    return Condition(subject, AlertKind.API_STALLED, text, after, not_before=max(_past(last, now) or started_at, started_at))
+
+
+def _past(instant: datetime | None, now: datetime) -> datetime | None:
+    """Return an instant, None if the clock has been set back behind it since, so that it says nothing."""
+    return instant if instant is not None and instant <= now else None
 
 
 def _forgotten(settings: Settings) -> timedelta:
@@ -110,6 +115,7 @@ def step(
     known: Mapping[str, Alert], conditions: Collection[Condition], now: datetime, repeat: timedelta
 ) -> tuple[dict[str, Alert], list[Alert]]:
     """Return the alerts that stand now, and those of them that are to be sent now by whoever asks."""
+    known = {subject: _not_ahead(alert, now) for subject, alert in known.items()}
     stood = {one.subject: _standing(known.get(one.subject), one, now, repeat) for one in conditions}
     for subject in known.keys() - stood.keys():
         if (left := _well(known[subject], now)) is not None:
@@ -122,15 +128,35 @@ def step(
 
 def _standing(alert: Alert | None, condition: Condition, now: datetime, repeat: timedelta) -> Alert:
     """Return an alert whose condition holds."""
+    kind, text = condition.kind.value, condition.text
     if alert is None:
-        alert = Alert(condition.subject, condition.kind.value, condition.text, condition.since_at or now)
-    since_at = condition.since_at or alert.since_at
-    alert = replace(alert, kind=condition.kind.value, text=condition.text, number=condition.number, since_at=since_at)
+        alert = Alert(condition.subject, kind, text, _past(condition.since_at, now) or now)
     if alert.news is News.CLEARED:
         alert = replace(alert, news=None, due_at=None, tries=0)
-    if alert.news is None and _is_news(alert, condition, now, repeat):
-        alert = replace(alert, news=News.FIRING, due_at=now, tries=0)
-    return alert
+    is_another = alert.kind != kind
+    seen = replace(alert, kind=kind, text=text, number=condition.number, since_at=_since(alert, condition, now))
+    if alert.news is not None:
+        return seen
+    # Of what does not go on by itself everybody is told at once, who had been told of a silence too.
+    if (is_another and condition.after == AT_ONCE) or _is_news(seen, condition, now, repeat):
+        return replace(seen, news=News.FIRING, due_at=now, tries=0)
+    # What was told keeps its kind: two that take turns are not news each time.
+    return alert if is_another and alert.told_at is not None else seen
+
+
+def _since(alert: Alert, condition: Condition, now: datetime) -> datetime:
+    """Return since when a condition holds; an absence that follows a pause counts from its end."""
+    since_at = _past(condition.since_at, now)
+    if alert.kind != condition.kind.value:
+        return now if condition.not_before is not None else since_at or now
+    return max(since_at or alert.since_at, alert.since_at)
+
+
+def _not_ahead(alert: Alert, now: datetime) -> Alert:
+    """Return an alert without instants that lie ahead: the clock has been set back, and they would hold it up."""
+    told_at = None if alert.told_at is None else min(alert.told_at, now)
+    due_at = None if alert.due_at is None else min(alert.due_at, now + AGAIN[-1])
+    return replace(alert, since_at=min(alert.since_at, now), told_at=told_at, due_at=due_at)
 
 
 def _is_news(alert: Alert, condition: Condition, now: datetime, repeat: timedelta) -> bool:
@@ -158,11 +184,14 @@ def taken(known: Mapping[str, Alert], sent: Collection[Alert], now: datetime) ->
         if one.news is News.CLEARED:
             if there is not None and there.news is News.CLEARED:
                 del stood[one.subject]
+            elif there is not None:
+                # It came back while its end was told, so it has to be told anew.
+                stood[one.subject] = replace(there, told_at=None, told_number=0)
         elif there is None:
             # It was over while it was told, so that has to be told as well.
             stood[one.subject] = replace(one, told_at=now, news=News.CLEARED, due_at=now, tries=0)
         else:
-            quiet = there.news is not News.CLEARED
+            quiet = there.news is not News.CLEARED and there.kind == one.kind
             told = replace(there, told_at=now, told_number=one.number)
             stood[one.subject] = replace(told, news=None, due_at=None, tries=0) if quiet else told
     return stood

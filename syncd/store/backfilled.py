@@ -73,37 +73,46 @@ def find_unsent(connection: Connection, system: str) -> list[int]:
     return [row.id for row in connection.execute(statement.where(waits.exists()).order_by(request.c.id))]
 
 
-def drop_some(connection: Connection, request_id: int, by: Decision, threads: int) -> int:
-    """Skip what a backfill has queued and was not sent, in some threads; return in how many deliveries, 0 at the end.
+def drop_some(connection: Connection, request_id: int, by: Decision, most: int) -> int:
+    """Skip some of what a backfill has queued and was not sent; return how many deliveries, 0 at the end.
 
     What was never on the wire counts as older again, so that a later backfill may send it. What is on the wire, in
     doubt or live is left as it is.
     """
-    left = (
-        (delivery.c.request_id == request_id) & delivery.c.state.in_(_UNSENT) & (delivery.c.lane == Lane.BACKFILL.value)
-    )
-    keys = connection.execute(select(delivery.c.thread_key).where(left).distinct().limit(threads)).scalars().all()
-    return sum(_drop(connection, key, left, by) for key in sorted(keys))
+    left = (delivery.c.request_id == request_id) & (delivery.c.lane == Lane.BACKFILL.value)
+    found = select(delivery.c.thread_key, delivery.c.id).where(left, delivery.c.state.in_(_UNSENT)).limit(most)
+    by_thread: dict[int, list[int]] = {}
+    for row in connection.execute(found):
+        by_thread.setdefault(row.thread_key, []).append(row.id)
+    return sum(_drop(connection, key, by_thread[key], by) for key in sorted(by_thread))
 
 
-def _drop(connection: Connection, thread_key: int, left: ColumnElement[bool], by: Decision) -> int:
+def _drop(connection: Connection, thread_key: int, ids: Sequence[int], by: Decision) -> int:
     lock(connection, thread_key)
-    mine = (delivery.c.thread_key == thread_key) & left
-    rows = connection.execute(select(delivery.c.system, delivery.c.reply_id, delivery.c.attempts).where(mine)).all()
-    skipped = {"state": DeliveryState.SKIPPED.value, "reason": f"skipped: {by.reason}", "ended_at": by.at}
-    changed = update(delivery).where(mine).values(skipped | {"version": delivery.c.version + 1})
-    dropped = connection.execute(changed).rowcount
-    for row in rows:
-        # What was tried may be there: it stays a delivery, and is never queued again.
-        if row.attempts == 0:
-            of_reply = (ledger.c.system == row.system) & (ledger.c.reply_id == row.reply_id)
-            connection.execute(
-                update(ledger)
-                .where(ledger.c.thread_key == thread_key, of_reply)
-                .values(disposition=Disposition.OLDER.value)
-            )
+    dropped = sum(_skip(connection, delivery_id, by) for delivery_id in sorted(ids))
     settle(connection, thread_key)
     return dropped
+
+
+def _skip(connection: Connection, delivery_id: int, by: Decision) -> bool:
+    """Skip a delivery, unless it is on the wire, or was, by now; by its key, as a backfill may have a million."""
+    skipped = {"state": DeliveryState.SKIPPED.value, "reason": f"skipped: {by.reason}", "ended_at": by.at}
+    row = connection.execute(
+        update(delivery)
+        .where(delivery.c.id == delivery_id, delivery.c.state.in_(_UNSENT))
+        .values(skipped | {"version": delivery.c.version + 1})
+        .returning(delivery.c.thread_key, delivery.c.system, delivery.c.reply_id, delivery.c.attempts)
+    ).first()
+    # What was tried may be there: it stays a delivery, and is never queued again.
+    if row is not None and row.attempts == 0:
+        connection.execute(
+            update(ledger)
+            .where(
+                ledger.c.thread_key == row.thread_key, ledger.c.system == row.system, ledger.c.reply_id == row.reply_id
+            )
+            .values(disposition=Disposition.OLDER.value)
+        )
+    return row is not None
 
 
 def note_drop(connection: Connection, request_id: int, dropped: int, by: Decision) -> None:

@@ -35,6 +35,16 @@ def find_oldest_due(connection: Connection) -> dict[str, datetime]:
     return {row[0]: row[1] for row in rows}
 
 
+def find_waiting(connection: Connection) -> dict[str, datetime]:
+    """Return the apis at which a thread waits that they do not refuse, and when the first head of those is due."""
+    rows = connection.execute(
+        select(thread.c.api, func.min(thread.c.head_due_at))
+        .where(thread.c.head_due_at.is_not(None), thread.c.retry_at.is_(None))
+        .group_by(thread.c.api)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def count_standing(connection: Connection) -> dict[tuple[str, DeliveryState], int]:
     """Count what is on the wire, in doubt or parked, by api and state."""
     rows = connection.execute(
@@ -62,7 +72,8 @@ def count_suspended(connection: Connection) -> int:
 class Standing:
     """What does not go on by itself, or ought to have gone on: as alerts and readiness look at it.
 
-    `waiting`: the apis at which a thread waits, with the instant at which its first head is due.
+    `waiting`: the apis at which a thread waits, with the instant at which its first head is due. Those that the api
+    refuses are suspended links, tried hours apart: that nothing of them is taken says nothing about the api.
     """
 
     waiting: dict[str, datetime]
@@ -75,7 +86,7 @@ def read_standing(connection: Connection) -> Standing:
     """Return what stands."""
     counted = count_standing(connection)
     return Standing(
-        waiting=find_oldest_due(connection),
+        waiting=find_waiting(connection),
         in_doubt=sum(number for (_, state), number in counted.items() if state is DeliveryState.IN_DOUBT),
         parked=sum(number for (_, state), number in counted.items() if state is DeliveryState.PARKED),
         suspended=count_suspended(connection),

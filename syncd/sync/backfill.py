@@ -14,11 +14,13 @@ from loguru import logger
 
 from syncd.model.collected import Collected, Gap, Known, Stored
 from syncd.model.errors import PauseSystem, RetryLater, StoreError, TicketUnavailable
+from syncd.model.health import SystemState
 from syncd.model.link import Link, LinkState
 from syncd.model.ticket import Reply, Ticket, Unavailable
 from syncd.sources.errand import Errand
-from syncd.store import backfilled, links, replies, requests, restored
+from syncd.store import backfilled, health, links, replies, requests, restored
 from syncd.store.database import Connection
+from syncd.store.requests import Request
 from syncd.sync.backfill_fates import Judged, judge
 from syncd.sync.backfill_progress import Progress, Wanted
 from syncd.sync.collect import System, read_replies
@@ -135,9 +137,16 @@ class _Run:
             self._heed(failure, is_tried=its_links[0].id in self.tried)
 
     async def _go_on(self) -> None:
-        request = await self.system.database.read(lambda c: requests.find(c, self.request_id))
+        """Raise `Ended` once it was stopped, and `RetryLater` while a person has paused the system."""
+
+        def look(connection: Connection) -> tuple[Request | None, SystemState]:
+            return requests.find(connection, self.request_id), health.get_system(connection, self.system.name)
+
+        request, state = await self.system.database.read(look)
         if request is None or request.state not in requests.OPEN_STATES:
             raise Ended
+        if state.paused_by == health.PERSON:
+            raise RetryLater(f"the system is paused: {state.reason}")
 
     def _heed(self, failure: Exception | None, *, is_tried: bool) -> None:
         """Wait for a system that answers nothing: its tickets are not at fault, and would all fail.
@@ -157,6 +166,7 @@ class _Run:
 
     async def _one_ticket(self, its_links: Sequence[Link], state: Ticket | Unavailable | None) -> Exception | None:
         """Read a ticket once, for all of its links; whatever fails, fails these alone. Return what it was."""
+        started_at = self.system.clock.now()
         try:
             ticket = _readable(state)
             told = distinct(await read_replies(self.system, ticket, self.wanted.since))
@@ -168,11 +178,10 @@ class _Run:
             return error
         inside = [reply for reply in told if _inside(reply, self.wanted)]
         for link in its_links:
-            await self._one_link(link, ticket, inside)
+            await self._one_link(link, ticket, inside, started_at)
         return None
 
-    async def _one_link(self, link: Link, ticket: Ticket, inside: Sequence[Reply]) -> None:
-        started_at = self.system.clock.now()
+    async def _one_link(self, link: Link, ticket: Ticket, inside: Sequence[Reply], started_at: datetime) -> None:
         try:
             judged = await self._judge(link, ticket, inside)
             if self.counts_only:

@@ -83,7 +83,9 @@ def _entry(
     policy: SystemPolicy, link: Link, ticket: Ticket, reply: Reply, known: Known | None, gap: Gap | None
 ) -> Entry:
     # A reply that came since the link is there, and that no sweep has seen yet, is as live as if one had.
-    lane = Lane.LIVE if known is None and reply.created_at >= link.from_at else Lane.BACKFILL
+    # Vendors keep seconds: one of the very second of the link's `from` is new.
+    is_new = known is None and reply.created_at >= link.from_at.replace(microsecond=0)
+    lane = Lane.LIVE if is_new else Lane.BACKFILL
     # A backfill of the time that a restored database does not know may have sent it.
     delivery = new_delivery(policy, ticket, reply, lane, None if gap is None else gap.for_older())
     return Entry(reply.id, Disposition.DELIVERY, delivery, (Disposition.OLDER,))

@@ -18,6 +18,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_p
 
 from tests.browser.scene import TOKEN, Scene
 from tests.end_to_end.conftest import Stage
+from tests.planted import notes
 
 CHROMIUM = "chromium"
 LOOK_SECONDS = 30_000
@@ -74,6 +75,7 @@ class Visitor:
         answer = await self.page.goto(self.address + path)
         assert answer is not None
         assert answer.ok, f"{path}: {answer.status}"
+        notes.look_at(f"page {path}", await answer.text())
 
     async def log_in(self, name: str = "ann") -> None:
         """Log in as people do: the link at the top, name, token, Enter."""

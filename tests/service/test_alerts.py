@@ -151,6 +151,20 @@ async def test_a_silent_system_is_told_once_and_cleared(kept, settings, room) ->
     assert room.news() == [("system support", "firing"), ("system support", "cleared")]
 
 
+async def test_a_system_that_goes_on_after_a_pause_has_its_time_to_be_read(kept, settings, room) -> None:
+    """Nothing is told at its end of the hour in which a person had it paused; if it then stays silent, that is."""
+    clock = SetClock()
+    await note_sweep(kept, clock)
+    watching = watch(settings, kept, clock)
+    await kept.write(lambda c: health.pause_system(c, "support", "person", "its holidays", NOW))
+    await turns(watching, clock, 60)
+    await kept.write(lambda c: health.resume_system(c, "support"))
+    await turns(watching, clock, 5)
+    assert room.news() == []
+    await turns(watching, clock, 0.25)
+    assert room.news() == [("system support", "firing")]
+
+
 async def test_a_restart_tells_nothing_again_and_still_clears(kept, settings, room) -> None:
     """What was told is stored: the next worker neither repeats nor forgets it."""
     clock = SetClock()

@@ -207,6 +207,63 @@ def test_what_returns_before_its_all_clear_was_told_is_not_cleared() -> None:
     assert step(stood, [ONE], NOW + 10 * MINUTE, REPEAT)[1] == []
 
 
+def test_what_returns_while_its_all_clear_is_on_its_way_is_told_again() -> None:
+    """Who has just been told that it is over has to hear that it is not."""
+    stood, clear = step(told(), [], NOW, REPEAT)
+    stood, claimed = step(stood, [ONE], NOW + MINUTE, REPEAT)
+    assert claimed == []
+    stood = taken(stood, clear, NOW + MINUTE)
+    assert [one.news for one in step(stood, [ONE], NOW + MINUTE, REPEAT)[1]] == [News.FIRING]
+
+
+STALLED = Condition("api berlin", AlertKind.API_STALLED, "took none", 15 * MINUTE, not_before=LONG_AGO)
+
+
+def test_a_pause_that_follows_a_silence_is_told_at_once_and_once() -> None:
+    """What needs a person is not hidden by what was told before it, and taking turns with that is not news."""
+    stood = told_of(STALLED)
+    for minutes, condition, kinds_told in ((20, ONE, ["api_paused"]), (21, STALLED, []), (22, ONE, [])):
+        now = NOW + minutes * MINUTE
+        stood, claimed = step(stood, [condition], now, REPEAT)
+        assert [one.kind for one in claimed] == kinds_told
+        stood = taken(stood, claimed, now)
+
+
+def test_a_pause_that_comes_while_a_silence_is_told_is_told_too() -> None:
+    """Taking the one message does not count for the other."""
+    stood, _ = step({}, [STALLED], NOW, REPEAT)
+    stood, claimed = step(stood, [STALLED], NOW + 15 * MINUTE, REPEAT)
+    stood, none = step(stood, [ONE], NOW + 15 * MINUTE, REPEAT)
+    assert none == []
+    stood = taken(stood, claimed, NOW + 15 * MINUTE)
+    assert [one.kind for one in step(stood, [ONE], NOW + 16 * MINUTE, REPEAT)[1]] == ["api_paused"]
+
+
+def told_of(condition: Condition) -> dict[str, Alert]:
+    """Return the alert of a condition that has lasted long enough to be told."""
+    stood, _ = step({}, [condition], NOW, REPEAT)
+    stood, claimed = step(stood, [condition], NOW + condition.after, REPEAT)
+    return taken(stood, claimed, NOW + condition.after)
+
+
+def test_a_clock_that_was_a_year_ahead_holds_nothing_up(settings) -> None:
+    """Instants that lie ahead say nothing: what stands is told, repeated and tried again as if they were now."""
+    ahead = NOW + timedelta(days=365)
+    parked = Condition("parked deliveries", AlertKind.PARKED, "wait", 15 * MINUTE)
+    stood, _ = step({}, [parked], ahead, REPEAT)
+    stood, _ = step(stood, [parked], NOW, REPEAT)
+    stood, claimed = step(stood, [parked], NOW + 15 * MINUTE, REPEAT)
+    assert len(claimed) == 1
+    stood, _ = step(stood, [parked], NOW + 16 * MINUTE, REPEAT)
+    stood, _ = step(taken(stood, claimed, ahead), [parked], NOW, REPEAT)
+    assert len(step(stood, [parked], NOW + REPEAT, REPEAT)[1]) == 1
+    since_then = ApiState("berlin", paused_cause=PauseCause.KEY, since_at=ahead)
+    assert kinds(settings, apis={"berlin": since_then}) == {"api berlin": AlertKind.API_PAUSED}
+    read_then = {"support": SystemState("support", last_success_at=ahead)}
+    (silent,) = find_conditions(View(read_then, {}, QUIET), settings, NOW, LONG_AGO)
+    assert silent.kind is AlertKind.SYSTEM_SILENT
+
+
 def test_the_message_is_for_people_and_programs() -> None:
     """`text` says it all in lines; each alert has its fields."""
     _, claimed = step({}, [ONE], NOW, REPEAT)

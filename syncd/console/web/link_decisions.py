@@ -10,6 +10,7 @@ from syncd.console.context import CommandContext
 from syncd.console.output import counted
 from syncd.console.web.attention import back_to
 from syncd.console.web.context import context_of, who_asks
+from syncd.console.web.form_body import read_form
 from syncd.console.web.forms import reason_of
 from syncd.console.web.rendering import render
 from syncd.model.link import Link
@@ -60,7 +61,7 @@ async def _ask(request: web.Request, message: str = "") -> web.StreamResponse:
 
 
 async def _act(request: web.Request) -> web.StreamResponse:
-    reason = reason_of(await request.post())
+    reason = reason_of(await read_form(request))
     if not reason:
         return await _ask(request, "Say why: it stays in the records.")
     link_id = int(request.match_info["id"])

@@ -3,10 +3,10 @@
 from functools import partial
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from syncd.console.web import session
 from syncd.console.web.context import context_of
+from syncd.console.web.form_body import read_form
 from syncd.console.web.guards import Guard, Refused
 from syncd.console.web.rendering import render
 
@@ -33,10 +33,7 @@ def _page(
 
 
 async def _log_in(guard: Guard, request: web.Request) -> web.StreamResponse:
-    try:
-        form = await request.post()
-    except (ValueError, LookupError, HttpProcessingError):  # no UTF-8, no parts, letters that nobody knows
-        raise Refused(400, "the form cannot be read") from None
+    form = await read_form(request)
     given, name, back = (str(form.get(field, "")).strip() for field in ("token", "name", "next"))
     context = context_of(request)
     token = context.settings.console.token

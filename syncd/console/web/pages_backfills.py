@@ -7,6 +7,7 @@ from aiohttp import web
 
 from syncd.console.web.attention import back_to
 from syncd.console.web.context import CONTEXT, context_of, who_asks
+from syncd.console.web.form_body import read_form
 from syncd.console.web.forms import id_of, reason_of
 from syncd.console.web.remembered import Remembered
 from syncd.console.web.rendering import render
@@ -163,7 +164,7 @@ async def _ask(request: web.Request, message: str = "") -> web.StreamResponse:
 
 
 async def _stop(request: web.Request) -> web.StreamResponse:
-    reason = reason_of(await request.post())
+    reason = reason_of(await read_form(request))
     if not reason:
         return await _ask(request, "Say why: it stays in the records.")
     context, request_id = context_of(request), int(request.match_info["id"])

@@ -8,6 +8,7 @@ from syncd.console.output import counted
 from syncd.console.web.attention import back_to
 from syncd.console.web.context import context_of, who_asks
 from syncd.console.web.decisions import WORDS, Do, carry, hindrances, risk_of
+from syncd.console.web.form_body import read_form
 from syncd.console.web.forms import back_of, ids_of, one_of, reason_of, seen_of, text_of
 from syncd.console.web.rendering import render
 from syncd.model.errors import Missing, SyncdError
@@ -65,7 +66,7 @@ def _get(connection: Connection, delivery_id: int) -> DeliveryInFull:
 
 async def _decide(request: web.Request) -> web.StreamResponse:
     """Make the decision about all that was looked at, or about none of it."""
-    form = await request.post()
+    form = await read_form(request)
     do = one_of(_DECISIONS, text_of(form, "do"), "the decision")
     seen = seen_of(form.getall("seen", []))
     by = context_of(request).acting_for(who_asks(request)).decision(reason_of(form))

@@ -7,6 +7,7 @@ from syncd.console.evidence_page import EvidencePage, evidence_lines, look_for, 
 from syncd.console.web.attention import back_to
 from syncd.console.web.context import context_of, who_asks
 from syncd.console.web.decisions import EDITABLE, WORDS, fitting, risk_of
+from syncd.console.web.form_body import read_form
 from syncd.console.web.forms import back_of, one_of, reason_of, seen_of, text_of
 from syncd.console.web.rendering import render
 from syncd.model.communication import Direction, Message
@@ -75,7 +76,7 @@ async def _form(
 ) -> web.StreamResponse:
     """Show the form, or with a preview what would be sent, to be confirmed."""
     (one,) = await context_of(request).database.read(lambda c: chosen.find_by_ids(c, [found.item.id]))
-    form = await request.post() if request.method == "POST" else {}
+    form = await read_form(request) if request.method == "POST" else {}
     evidence = await _evidence(request, found)
     return render(
         request,
@@ -95,7 +96,7 @@ async def _form(
 async def _edit(request: web.Request) -> web.StreamResponse:
     """Show what would be sent; once that was confirmed, put it in place of what was there and queue it."""
     found = await _get(request)
-    form = await request.post()
+    form = await read_form(request)
     direction = one_of(_DIRECTIONS, text_of(form, "direction"), "the direction")
     subject, content = (text_of(form, name).replace("\r\n", "\n") for name in ("subject", "content"))
     message = edited(found, subject, content, direction)

@@ -11,6 +11,7 @@ from syncd.console import pauses
 from syncd.console.context import CommandContext
 from syncd.console.web.attention import back_to
 from syncd.console.web.context import context_of, who_asks
+from syncd.console.web.form_body import read_form
 from syncd.console.web.forms import back_of, reason_of
 from syncd.console.web.overview import Lane, standing_of
 from syncd.console.web.rendering import render
@@ -111,7 +112,7 @@ async def _confirm(change: Change, request: web.Request) -> web.StreamResponse:
 
 async def _do(change: Change, request: web.Request) -> web.StreamResponse:
     lane = await _get_lane(change, request)
-    form = await request.post()
+    form = await read_form(request)
     context = context_of(request)
     done = await change.carry(context.acting_for(who_asks(request)), lane.name, reason_of(form))
     if change.kind == "system":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -36,6 +37,10 @@ __all__ = ["clock", "database", "database_url", "postgresql_url", "pytest_asynci
 __all__ += ["pytest_configure", "pytest_runtest_makereport", "pytest_runtest_setup"]  # hooks, not fixtures
 
 POSTGRESQL = "SYNCD_TEST_POSTGRESQL"
+
+# No test is timed: what is slow stands in the figures of `make bench`, and a busy machine must not fail anything.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

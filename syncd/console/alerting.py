@@ -36,13 +36,15 @@ async def alerting(daemon: Daemon) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _tell_of_the_loop(daemon: Daemon, ways: Ways, stands_still: bool) -> None:
-    """Tell from the thread, by a loop of its own: the daemon's does not turn."""
+def _tell_of_the_loop(daemon: Daemon, ways: Ways, stands_still: bool) -> bool:
+    """Tell from the thread, by a loop of its own: the daemon's does not turn. Return whether that is done with."""
+    is_taken = True
     settings = daemon.settings.alerts
     if settings.is_configured:
         news = News.FIRING if stands_still else News.CLEARED
         said = single(socket.gethostname(), daemon.clock.now(), AlertKind.LOOP, STANDS_STILL, news)
-        asyncio.run(ways.tell(settings, said))
+        is_taken = asyncio.run(ways.tell(settings, said))
     if stands_still:
         # Last: a log that takes no line may be what the loop stands still for.
         logger.critical("the event loop has not turned for a minute")
+    return is_taken

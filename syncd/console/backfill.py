@@ -109,7 +109,7 @@ async def choose_tickets(context: CommandContext, name: str, wanted: Wanted, tic
     """Return what is wanted of one system, its tickets by their numbers, however they were named.
 
     Raises:
-        Conflict: a ticket's link is not active, so that nothing can be sent for it.
+        Conflict: a ticket's link is not active, or there is none any more, so that nothing can be sent for it.
     """
     numbers = set()
     for ticket in tickets:
@@ -118,6 +118,9 @@ async def choose_tickets(context: CommandContext, name: str, wanted: Wanted, tic
                 numbers.add(link.ticket.number)
             elif link.state is not LinkState.REMOVED:
                 raise Conflict(f"link {link.id} of ticket {ticket} is {link.state}; see syncd links show {link.id}")
+    if tickets and not numbers:
+        # Without a number it would be about all tickets of the system.
+        raise Conflict(f"no link of {name} has one of these tickets any more; syncd links list shows them")
     return replace(wanted, tickets=tuple(sorted(numbers)))
 
 

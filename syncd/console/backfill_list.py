@@ -36,8 +36,8 @@ def list_backfills(
 
 def read_backfills(connection: Connection, limit: int) -> list[dict[str, Any]]:
     """Return the newest backfills; plans, which send nothing, are none."""
-    recent = requests.recent(connection, RequestKind.BACKFILL, limit)
-    return [_values(connection, one) for one in recent if not one.arguments.get("dry_run")]
+    recent = requests.recent(connection, RequestKind.BACKFILL, limit, plans=False)
+    return [_values(connection, one) for one in recent]
 
 
 def _values(connection: Connection, request: Request) -> dict[str, Any]:

@@ -75,7 +75,9 @@ def _api(name: str, view: View, settings: Settings, now: datetime, started_at: d
         return None
     text = "took no delivery though some wait for it; syncd status and syncd deliveries list say why"
     after = timedelta(minutes=settings.alerts.after_minutes)
-    return Condition(subject, AlertKind.API_STALLED, text, after, not_before=max(_past(last, now) or started_at, started_at))
+    return Condition(
+        subject, AlertKind.API_STALLED, text, after, not_before=max(_past(last, now) or started_at, started_at)
+    )
 
 
 def _past(instant: datetime | None, now: datetime) -> datetime | None:

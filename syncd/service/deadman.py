@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from loguru import logger
+
 from syncd.model.clock import Clock
 
 LIMIT_SECONDS = 60.0
@@ -18,11 +20,12 @@ LIMIT_SECONDS = 60.0
 class DeadMan:
     """Watches one loop.
 
-    `on_change` is called in the thread: with True when the loop stands still, with False when it turns again.
+    `on_change` is called in the thread: with True when the loop stands still, with False when it turns again. It
+    returns whether somebody has taken that; if not it is called again after another `limit_seconds`.
     """
 
     clock: Clock
-    on_change: Callable[[bool], None]
+    on_change: Callable[[bool], bool]
     limit_seconds: float = LIMIT_SECONDS
     _turned_at: float = field(init=False)
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -49,14 +52,22 @@ class DeadMan:
             await self.clock.sleep(self.limit_seconds / 10)
 
     def _watch(self) -> None:
-        stands_still, every = False, self.limit_seconds / 10
+        told, every, not_before = False, self.limit_seconds / 10, float("-inf")
         looked_at = self.clock.monotonic()
         while not self._ended.wait(every):
             now = self.clock.monotonic()
             if now - looked_at > self.limit_seconds / 2:
                 self._turned_at = now  # this thread did not run either: the whole process was stopped
             looked_at = now
-            if (now - self._turned_at > self.limit_seconds) is not stands_still:
-                stands_still = not stands_still
-                self.on_change(stands_still)
+            stands_still = now - self._turned_at > self.limit_seconds
+            if stands_still is not told and now >= not_before:
+                told = stands_still if self._is_taken(stands_still) else told
                 looked_at = self.clock.monotonic()
+                not_before = looked_at + self.limit_seconds if told is not stands_still else float("-inf")
+
+    def _is_taken(self, stands_still: bool) -> bool:
+        try:
+            return self.on_change(stands_still)
+        except Exception as error:  # noqa: BLE001 - nobody else would tell of the next time
+            logger.opt(exception=error).error("what the loop does could not be told")
+            return False

@@ -37,6 +37,7 @@ class RequestState(StrEnum):
 
 OPEN_STATES = frozenset({RequestState.WAITING, RequestState.RUNNING})
 _OPEN = tuple(sorted(state.value for state in OPEN_STATES))
+_PLAN = '"dry_run": true'  # in the text of the arguments; a quotation mark inside a value has a backslash before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +137,13 @@ def holds_open(connection: Connection, request_id: int) -> bool:
     return connection.execute(state).scalar() in _OPEN
 
 
-def recent(connection: Connection, kind: RequestKind, limit: int, before: int | None = None) -> list[Request]:
-    """Return requests of a kind, the newest first; `before` is the id to go on from."""
+def recent(
+    connection: Connection, kind: RequestKind, limit: int, before: int | None = None, *, plans: bool = True
+) -> list[Request]:
+    """Return requests of a kind, the newest first; `before` is the id to go on from. `plans`: those too."""
     statement = select(request).where(request.c.kind == kind.value).order_by(request.c.id.desc()).limit(limit)
+    if not plans:
+        statement = statement.where(~request.c.arguments.contains(_PLAN, autoescape=True))
     if before is not None:
         statement = statement.where(request.c.id < before)
     return [_request(row) for row in connection.execute(statement)]

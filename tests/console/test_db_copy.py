@@ -151,9 +151,10 @@ async def test_a_difference_is_found(database):
 
 
 @pytest.mark.postgresql
-def test_neither_may_have_a_worker(both):
+def test_neither_may_have_a_worker(syncd, postgresql_url):
     """With a worker on one of the two nothing is begun."""
-    program, target_url = both
+    program, target_url = syncd, postgresql_url
+    program.link()
 
     async def run(url):
         lock = await find_lock(url)

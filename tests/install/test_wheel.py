@@ -91,7 +91,7 @@ def test_everything_that_is_needed_is_in_it(wheel: Path):
     """Templates, style, script and icons of the status page, shell completions, every migration, and the man page."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    files = shipped({".html", ".css", ".js", ".svg", ".bash", ".zsh", ".fish", ".py"})
+    files = shipped({".html", ".css", ".js", ".svg", ".bash", ".zsh", ".fish", ".json", ".py"})
     assert files <= names, files - names
     assert {"syncd/console/web/templates/base.html", "syncd/store/migrations/versions/0001_first_schema.py"} <= files
     assert any(name.endswith("share/man/man1/syncd.1") for name in names)

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from loguru import logger
 
 from syncd.console.alert_ways import Ways, send
+from syncd.console.alerting import _tell_of_the_loop
 from syncd.model.clock import SystemClock
 from syncd.model.health import PauseCause
 from syncd.model.meter import Unmetered
@@ -315,11 +318,12 @@ async def test_a_loop_that_stands_still_is_told_by_the_thread(tmp_path) -> None:
     """The loop is blocked until the alert about that has arrived, so nothing else can have sent it."""
     arrived, changes = threading.Event(), []
 
-    def on_change(stands_still: bool) -> None:
+    def on_change(stands_still: bool) -> bool:
         changes.append(stands_still)
         settings = AlertSettings(command=("/bin/sh", "-c", f"cat >> {tmp_path}/said"))
         assert asyncio.run(Ways(Unmetered()).tell(settings, b"still" if stands_still else b", turns"))
         arrived.set()
+        return True
 
     watched = DeadMan(SystemClock(), on_change, limit_seconds=0.2)
     saying = asyncio.create_task(watched.keep_saying())
@@ -332,6 +336,42 @@ async def test_a_loop_that_stands_still_is_told_by_the_thread(tmp_path) -> None:
     assert (tmp_path / "said").read_text() == "still, turns"
     watched.end()
     saying.cancel()
+
+
+async def test_a_loop_that_stands_still_is_told_until_somebody_takes_it() -> None:
+    """Neither a failure nor a refusal ends the thread or is taken for a success."""
+    came, arrived = [True, False], threading.Event()
+
+    def on_change(stands_still: bool) -> bool:
+        assert stands_still
+        if came:
+            if came.pop(0):
+                raise OSError("no thread can be started")
+            return False
+        arrived.set()
+        return True
+
+    watched = DeadMan(SystemClock(), on_change, limit_seconds=0.1)
+    watched.start()
+    assert arrived.wait(20)
+    watched.end()
+
+
+async def test_a_log_that_takes_no_line_does_not_hold_up_what_tells_of_it(kept, settings, room) -> None:
+    """What the loop stands still for may be the log itself: the alert leaves before a line is written."""
+    takes_lines, ways = threading.Event(), Ways(Unmetered())
+    daemon = SimpleNamespace(settings=settings, clock=SystemClock())
+    sink = logger.add(lambda _: takes_lines.wait(20))
+    telling = asyncio.create_task(asyncio.to_thread(_tell_of_the_loop, daemon, ways, True))
+    try:
+        async with asyncio.timeout(10):
+            while not room.said:  # noqa: ASYNC110 - the room has no event
+                await asyncio.sleep(0.01)
+    finally:
+        takes_lines.set()
+        assert await telling
+        logger.remove(sink)
+    assert room.said[0]["alerts"][0]["kind"] == "loop"
 
 
 async def test_stuck_lanes_are_told_at_once(kept, settings, room) -> None:

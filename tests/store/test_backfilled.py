@@ -11,7 +11,7 @@ from syncd.model.link import Cause
 from syncd.store import backfilled, link_changes, replies, requests
 from syncd.store.requests import RequestKind, RequestState
 from syncd.store.standing import Decision
-from tests.store.conftest import message
+from tests.store.conftest import NOON, message
 
 ARGUMENTS = {"tickets": []}
 
@@ -120,3 +120,41 @@ async def test_what_was_stopped_not_long_ago_goes_on(filled) -> None:
     await filled.do(requests.end, stopped, RequestState.DONE, {}, filled.now)
     assert await filled.do(requests.ask_again, *again, filled.now) is None
     assert await ask(filled) != stopped
+
+
+async def test_taking_back_looks_at_no_more_than_it_takes(on_sqlite) -> None:
+    """One statement looks for what is left, up to its limit; the others go by keys, however much a backfill queued."""
+    for thread in (1, 2):
+        await on_sqlite.link(thread)
+    backfill = await ask(on_sqlite)
+    await queue(on_sqlite, backfill, 1, "a", "b")
+    await queue(on_sqlite, backfill, 2, "c")
+    asked: list[str] = []
+
+    def watched(connection) -> int:
+        connection.connection.driver_connection.set_trace_callback(asked.append)
+        dropped = backfilled.drop_some(connection, backfill, Decision("anna", on_sqlite.now, "wrong dates"), 2)
+        connection.connection.driver_connection.set_trace_callback(None)
+        return dropped
+
+    assert await on_sqlite.do(watched) == 2
+
+    def plans(connection) -> list[str]:
+        statements = [text for text in asked if text.startswith(("SELECT", "UPDATE"))]
+        return [row[3] for text in statements for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+
+    steps = await on_sqlite.do(plans)
+    assert len([step for step in steps if "delivery_request" in step]) == 1
+    assert [step for step in steps if step.startswith("SCAN")] == []
+
+
+async def test_plans_push_no_backfill_out_of_a_list(filled) -> None:
+    """Of those without plans as many are listed as were asked for, whatever was planned since."""
+    planned = {"dry_run": True, "tickets": ['a "dry_run" of it']}
+    backfill = await filled.do(requests.ask, RequestKind.BACKFILL, "desk", planned | {"dry_run": False}, "anna", NOON)
+    plan = await filled.do(requests.ask, RequestKind.BACKFILL, "desk", planned, "anna", NOON)
+    read = filled.database.read
+    assert [one.id for one in await read(lambda c: requests.recent(c, RequestKind.BACKFILL, 1))] == [plan]
+    assert [one.id for one in await read(lambda c: requests.recent(c, RequestKind.BACKFILL, 1, plans=False))] == [
+        backfill
+    ]

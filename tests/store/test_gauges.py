@@ -1,5 +1,7 @@
 """What is counted for metrics and alerts: what is open, by api and system, without a look through the outbox."""
 
+from datetime import timedelta
+
 from syncd.model.delivery import DeliveryState, Outcome
 from syncd.model.link import LinkState
 from syncd.store import gauges
@@ -26,6 +28,17 @@ async def test_what_waits_and_stands_is_counted(filled) -> None:
     assert set(await filled.do(gauges.find_oldest_due)) == {"berlin", "hamburg"}
     standing = await filled.do(gauges.read_standing)
     assert (standing.in_doubt, standing.parked, standing.suspended) == (1, 1, 0)
+
+
+async def test_a_refused_thread_does_not_wait_for_its_api(filled) -> None:
+    """It is a suspended link, tried hours apart: that none of it is taken is no sign of an api that stands still."""
+    await filled.link(1, "berlin")
+    await filled.enqueue(1, "refused")
+    assert set((await filled.do(gauges.read_standing)).waiting) == {"berlin"}
+    later = filled.now + timedelta(minutes=30)
+    await filled.end(1, Outcome.THREAD_AT_FAULT, DeliveryState.PENDING, due_at=later, thread_retry_at=later)
+    standing = await filled.do(gauges.read_standing)
+    assert (set(standing.waiting), standing.suspended) == (set(), 1)
 
 
 async def test_none_of_it_looks_through_the_outbox(on_sqlite) -> None:

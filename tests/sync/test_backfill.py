@@ -14,6 +14,7 @@ from syncd.store.requests import RequestKind, RequestState
 from syncd.store.standing import Decision
 from syncd.store.tables import delivery
 from syncd.sync.backfill import Wanted
+from syncd.sync.backfill_fates import judge
 
 
 async def old_ticket(world, replies: int = 4):
@@ -205,6 +206,30 @@ async def test_what_is_stopped_queues_nothing_more(world) -> None:
     assert len([one for one in world.helpdesk.requests[before:] if "/replies" in one]) == 6 - stopped.result["links"]
 
 
+async def test_a_paused_system_is_asked_for_nothing(world) -> None:
+    """A backfill under way waits while a person has paused its system, and goes on where it was."""
+    tickets = [await old_ticket(world, replies=1) for _ in range(6)]
+    await world.begin(requests_per_minute=60)
+    for ticket in tickets:
+        await world.link(ticket)
+    await world.sync()
+    request_id = await ask(world)
+    await world.lane.turn()
+    while len(await world.database.read(lambda c: requests.steps_done(c, request_id))) < 2:
+        await world.clock.sleep(0.2)
+    pause = ("desk", health.PERSON, "tester: it is slow", world.clock.now(), None)
+    await world.database.write(lambda c: health.pause_system(c, *pause))
+    await world.clock.sleep(2)
+    before = len(world.helpdesk.requests)
+    await world.sync(60)
+    assert len(world.helpdesk.requests) == before
+    assert (await find(world, request_id)).state is RequestState.RUNNING
+    await world.database.write(lambda c: health.resume_system(c, "desk"))
+    await world.sync(60)
+    ended = await find(world, request_id)
+    assert (ended.state, ended.result["links"], len(world.sent())) == (RequestState.DONE, 6, 6)
+
+
 async def test_what_is_dropped_may_be_backfilled_later(world) -> None:
     """Taking back skips what was not sent and nothing else; another backfill sends it then, once."""
     tickets = [await old_ticket(world, replies=2) for _ in range(2)]
@@ -215,7 +240,7 @@ async def test_what_is_dropped_may_be_backfilled_later(world) -> None:
     world.helpdesk.customer_reply(tickets[0].id, "live")
     request_id = (await backfill(world)).id
     by = Decision("tester", world.clock.now(), "not yet")
-    dropped = [await world.database.write(lambda c: backfilled.drop_some(c, request_id, by, 1)) for _ in range(3)]
+    dropped = [await world.database.write(lambda c: backfilled.drop_some(c, request_id, by, 2)) for _ in range(3)]
     assert dropped == [2, 2, 0]
     assert await world.states() == {"skipped": 4, "pending": 1}
     assert (await backfill(world)).result["enqueued"] == 4
@@ -300,6 +325,40 @@ async def test_a_reply_that_came_since_is_live(world) -> None:
         lambda c: c.execute(select(delivery.c.lane).order_by(delivery.c.id)).scalars().all()
     )
     assert lanes == [Lane.BACKFILL.value, Lane.LIVE.value]
+
+
+async def test_a_reply_of_the_second_of_a_link_is_live(world) -> None:
+    """Vendors keep seconds, so it counts as new for a backfill, too: it is in the live lane, and no drop takes it."""
+    ticket = await old_ticket(world, replies=1)
+    await world.begin(api_mode="hold")
+    await world.clock.sleep(1.5 - world.clock.now().microsecond / 1e6)
+    second = world.clock.now().replace(microsecond=0)
+    world.helpdesk.customer_reply(ticket.id, "of this second", at=second)
+    number = await world.link(ticket)
+    await world.sync()
+    link = await world.database.read(lambda c: links.find(c, number))
+    told = [one async for one in world.lane.system.adapter.replies(link.ticket, None)]
+    judged = judge(world.lane.system.policy, link, link.ticket, told, {}, None)
+    lanes = {one.delivery.occurred_at: one.delivery.lane for one in judged.entries}
+    assert link.from_at > second
+    assert [lane for at, lane in lanes.items() if at == second] == [Lane.LIVE]
+    assert Lane.BACKFILL in lanes.values()
+
+
+async def test_what_is_backfilled_was_read_when_its_reading_began(world) -> None:
+    """However long the pages of a ticket take, what was read 10 minutes before it is sent is read again then."""
+    world.helpdesk.page_size = 1
+    ticket = await old_ticket(world, replies=4)
+    await world.begin(api_mode="hold", requests_per_minute=60)
+    await world.link(ticket)
+    await world.sync()
+    await ask(world)
+    await world.lane.turn()
+    began = world.clock.now()
+    await world.sync(60)
+    read_at = await world.database.read(lambda c: set(c.execute(select(delivery.c.read_at)).scalars()))
+    assert len(read_at) == 1
+    assert max(read_at) <= began + timedelta(seconds=3)  # its pages took five more
 
 
 async def test_a_full_sweep_finds_what_the_feed_missed(world) -> None:

@@ -1,4 +1,4 @@
-"""Reading a form as browsers send it. It may come from anybody: of others neither its letters nor its pace are taken."""
+"""Reading a form as browsers send it: as it may come from anybody, in UTF-8 alone and in bounded time."""
 
 import asyncio
 

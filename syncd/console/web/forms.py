@@ -1,7 +1,7 @@
 """What a form or an address says, as values; what makes no sense is refused with a sentence."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from multidict import MultiMapping
@@ -20,6 +20,18 @@ def text_of(form: MultiMapping[object] | Mapping[str, object], name: str) -> str
     """Return a field, empty if it is not there or is a file."""
     value = form.get(name, "")
     return value if isinstance(value, str) else ""
+
+
+def asked_of(query: Mapping[str, str], name: str) -> str:
+    """Return what an address asks for, empty if it says nothing.
+
+    Raises:
+        UsageError: PostgreSQL refuses to look for it.
+    """
+    text = query.get(name, "").strip()
+    if "\0" in text:
+        raise UsageError(f"{name} has a NUL in it, which no text can have")
+    return text
 
 
 def reason_of(form: MultiMapping[object]) -> str:
@@ -93,13 +105,18 @@ def place_of(text: str) -> Place | None:
     if not text:
         return None
     instant, _, number = text.rpartition("~")
-    try:
-        since = datetime.fromisoformat(instant)
-    except ValueError:
-        since = None
-    if since is None or since.tzinfo is None:
+    since = _find_instant(instant)
+    if since is None:
         raise UsageError("this address names no point in the list; begin at its first page")
     return Place(since, id_of(number))
+
+
+def _find_instant(text: str) -> datetime | None:
+    try:
+        instant = datetime.fromisoformat(text)
+        return None if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):  # in UTC it may be before the first day that there is
+        return None
 
 
 def place_text(place: Place) -> str:

@@ -1,6 +1,6 @@
 """How things stand, for Prometheus: read when it is asked for, from the settings, the parts and the database."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,6 +33,7 @@ class Stored:
     deliveries: Mapping[tuple[str, DeliveryState], int]
     links: Mapping[tuple[str, LinkState], int]
     oldest_due: Mapping[str, datetime]
+    waiting: Collection[str]
     workers: int
 
 
@@ -45,6 +46,7 @@ def read_stored(connection: Connection) -> Stored:
         deliveries=pending | gauges.count_standing(connection),
         links=gauges.count_links(connection),
         oldest_due=gauges.find_oldest_due(connection),
+        waiting=gauges.find_waiting(connection).keys(),
         workers=len(leases.muster(connection).members) or 1,
     )
 
@@ -149,6 +151,9 @@ def _of_apis(settings: Settings, stored: Stored) -> Iterator[GaugeMetricFamily]:
         (name,): settings.api[name].mode is Mode.HOLD and state.released_at is None for name, state in states.items()
     }
     yield _by("syncd_api_held", "1 while an api waits for its release.", ["api"], held)
+    waiting = {(name,): name in stored.waiting for name in states}
+    text = "1 while something waits that is tried soon; not what a suspended link or a refused thread holds."
+    yield _by("syncd_api_waiting", text, ["api"], waiting)
     last = {(name,): _at(state.last_success_at) for name, state in states.items()}
     text = "When an api last took a delivery, to half a minute; 0 if never."
     yield _by("syncd_api_last_success_timestamp_seconds", text, ["api"], last)

@@ -11,7 +11,7 @@ from syncd.console.link_actions import is_read
 from syncd.console.link_page import from_words
 from syncd.console.web import link_decisions, timeline
 from syncd.console.web.context import context_of
-from syncd.console.web.forms import id_of
+from syncd.console.web.forms import asked_of, id_of
 from syncd.console.web.rendering import render
 from syncd.console.web.timeline import Delay, Entry, Wait
 from syncd.model.delivery import DeliveryState
@@ -47,7 +47,7 @@ class Page:
 
 async def _list(request: web.Request) -> web.StreamResponse:
     context = context_of(request)
-    fields = {name: request.query.get(name, "").strip() for name in LinkSearch.__dataclass_fields__}
+    fields = {name: asked_of(request.query, name) for name in LinkSearch.__dataclass_fields__}
     configured = Configured(tuple(sorted(context.settings.api)), tuple(sorted(context.settings.systems)))
     message, page = "", Page([], None)
     try:

@@ -11,7 +11,7 @@ from syncd.console.delivery_evidence import judge
 from syncd.console.web.attention import PARAMETER
 from syncd.console.web.context import context_of
 from syncd.console.web.decisions import WORDS, Do, fitting
-from syncd.console.web.forms import id_of, one_of, place_of, place_text
+from syncd.console.web.forms import asked_of, id_of, one_of, place_of, place_text
 from syncd.console.web.overview import Lane, standing_of
 from syncd.console.web.rendering import render
 from syncd.model.delivery import DeliveryState
@@ -90,7 +90,7 @@ async def _list(request: web.Request) -> web.StreamResponse:
     query = request.query
     kind = query.get("kind", "")
     only = one_of(_SECTIONS, kind, "the kind") if kind else None
-    wanted = Filter(query.get("api") or None, query.get("system") or None)
+    wanted = Filter(asked_of(query, "api") or None, asked_of(query, "system") or None)
     after = query.get("after", "")
     sections = list(Section) if only is None else [only]
     limit = FIRST_FEW if only is None else ON_A_PAGE

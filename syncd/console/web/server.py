@@ -27,6 +27,8 @@ from syncd.service.settings_models import ConsoleSettings
 
 LARGEST_BODY_BYTES = 1024 * 1024
 SHUTDOWN_SECONDS = 2.0
+IDLE_SECONDS = 75.0
+"""So long a connection is open while no whole request comes: more than proxies keep one, and no hour, as is usual."""
 SOCKET_MODE = 0o660
 
 GUARD = web.AppKey("guard", Guard)
@@ -108,7 +110,14 @@ async def listening(app: web.Application, console: ConsoleSettings) -> AsyncIter
     Raises:
         SyncdError: the address cannot be listened at.
     """
-    runner = web.AppRunner(app, access_log=None, logger=_log(), shutdown_timeout=SHUTDOWN_SECONDS, handle_signals=False)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=_log(),
+        keepalive_timeout=IDLE_SECONDS,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        handle_signals=False,
+    )
     await runner.setup()
     try:
         site = await _site(runner, console)

@@ -1,5 +1,6 @@
 """Logging in: the token for a cookie, and nothing else for it."""
 
+import time
 from http.cookies import SimpleCookie
 
 from syncd.console.web import session
@@ -101,6 +102,20 @@ async def test_a_form_that_cannot_be_read(served):
     assert (await log_in(served, "--x\r\n", "multipart/form-data")).status == 400
     assert (await log_in(served, "x" * 1_100_000)).status == 413
     assert (await log_in(served, "", "text/plain")).status == 400
+
+
+async def test_letters_that_take_minutes_to_read(served):
+    """A stranger's form in an encoding that Python reads in minutes is refused unread: the worker stands still else."""
+    body = "a" * 60_000 + "-" + "a" * 60_000
+    began = time.monotonic()
+    assert (await log_in(served, body, f"{FORM}; charset=punycode")).status == 400
+    assert time.monotonic() - began < 1
+
+
+async def test_a_form_that_does_not_come(served):
+    """Whoever sends the beginning of a login and then nothing is not waited for for ever."""
+    first = ("POST /login HTTP/1.1", "Host: localhost", f"Content-Type: {FORM}", "Content-Length: 100")
+    assert (await served.say(*first, body=b"token=")).status == 408
 
 
 async def test_another_sites_form_logs_nobody_in(served):

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from syncd.console.web.guards import HEADERS
-from syncd.console.web.server import LARGEST_BODY_BYTES, listening
+from syncd.console.web.server import IDLE_SECONDS, LARGEST_BODY_BYTES, listening
 from syncd.model.errors import SyncdError
 from tests.console.web.conftest import TOKEN
 
@@ -147,6 +147,33 @@ async def test_a_body_that_does_not_come(served):
     first = ("PUT /api/v1/links HTTP/1.1", HOST, BEARER, "Content-Type: application/json")
     answer = await served.say(*first, "Content-Length: 100", body=b"{")
     assert answer.status == 408
+
+
+async def test_a_request_that_does_not_come(served):
+    """A connection that says nothing, or never ends its headers, is closed: each takes one of the worker's files."""
+    for sent in (b"", b"GET / HTTP/1.1\r\n"):
+        began = served.clock.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(sent)
+        assert await reader.read() == b""
+        assert served.clock.monotonic() - began < 2 * IDLE_SECONDS
+        writer.close()
+
+
+async def test_texts_that_a_database_cannot_hold(served_on_both):
+    """A NUL or a day before the first is a mistake of who asks, and not a database that cannot be used."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for path in (
+        "/links?ticket=%00",
+        "/links?system=%00",
+        "/needs-person?api=%00",
+        "/needs-person?kind=parked&system=%00",
+    ):
+        assert (path, (await served_on_both.get(path)).status) == (path, 400)
+    for at in ("0001-01-01T00:00:00%2b14:00", "9999-12-31T23:59:59-14:00"):
+        assert (await served_on_both.get(f"/needs-person?kind=parked&after={at}~1")).status == 400
+    paused = await served_on_both.ask("POST", "/apis/berlin/pause", data=b"reason=a%00b", headers=form)
+    assert paused.status == 400
 
 
 async def test_a_port_in_use(unstarted, served):

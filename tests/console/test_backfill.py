@@ -14,7 +14,9 @@ from syncd.console.backfill import choose_tickets
 from syncd.console.context import CommandContext
 from syncd.model.errors import Conflict
 from syncd.store import lists, requests
+from syncd.store.database import open_database
 from syncd.store.requests import RequestKind, RequestState
+from syncd.store.schema import ensure_schema
 from syncd.store.tables import decision
 from syncd.sync.backfill import Wanted
 from syncd.testing.sandbox_faults import Break
@@ -289,9 +291,12 @@ async def running(syncd):
     assert await worker.wait() == 0
 
 
-async def test_a_ticket_that_is_linked_no_more_is_not_all_tickets(database, clock) -> None:
+async def test_a_ticket_that_is_linked_no_more_is_not_all_tickets(clock, sqlite_url) -> None:
     """A backfill of a ticket whose link was removed at this moment is refused, rather than be one of them all."""
+    database = open_database(sqlite_url)
+    await ensure_schema(database, migrate=True)
     context = CommandContext(None, database, clock, "anna")
     with pytest.raises(Conflict, match="no link of desk has one of these tickets any more"):
         await choose_tickets(context, "desk", Wanted(), ["HD-1"])
     assert await choose_tickets(context, "desk", Wanted(), []) == Wanted()
+    await database.close()

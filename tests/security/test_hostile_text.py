@@ -32,8 +32,8 @@ HOSTILE = (
 STORED = HOSTILE.replace("\ud800", "")
 """The same as far as a database and a helpdesk can keep it."""
 
-SILENT = {"run", "demo", "sandbox"}
-"""They serve or play; what `run` writes is the log, which is tested below."""
+SILENT = {"run", "demo", "sandbox", "completion"}
+"""They serve or play, or print what is ours alone; what `run` writes is the log, which is tested below."""
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "check": (),
     "check --ticket": ("check", "--system", "desk", "--ticket", "HD-1"),
@@ -42,7 +42,13 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "poll": (),
     "preview": ("preview", "HD-1", "--system", "desk"),
     "backfill": ("backfill", "--dry-run"),
+    "backfill list": (),
+    "backfill stop": ("backfill", "stop", "1", "--reason", STORED),
     "audit": (),
+    "why": ("why", STORED),
+    "why --link": ("why", "--link", "{link}"),
+    "why --delivery": ("why", "--delivery", "{delivery}"),
+    "alert test": (),
     "links list": (),
     "links show": ("links", "show", "{link}"),
     "links add": ("links", "add", "--api", STORED, "--customer", "1", "--thread", "2", "--system", STORED,
@@ -63,6 +69,9 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "db version": (),
     "db upgrade": (),
     "db restored": ("db", "restored", "--yes", "--reason", STORED),
+    "db copy": ("db", "copy", "--to", STORED, "--yes"),
+    "rename system": ("rename", "system", "desk", STORED),
+    "rename api": ("rename", "api", STORED, "berlin"),
 }  # fmt: skip
 
 

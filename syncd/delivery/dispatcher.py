@@ -135,8 +135,11 @@ class Dispatcher:
         self._heads.clear()
         self.state = await self.sender.database.read(lambda c: stored_health.get_api(c, self.name))
         if self._is_first_step:
-            self._is_first_step = False
             self._heed_throttle(now)
+            if self.sender.policy.order is Order.RELAXED:
+                # It may have been strict until now, and nothing else would look at what that held back.
+                await self._write(lambda c: holding.let_go(c, self.name))
+            self._is_first_step = False
         if self.state.paused_cause is not None:
             return await self._paused(self.state, now)
         if self.sender.policy.mode is Mode.HOLD and self.state.released_at is None:

@@ -28,6 +28,33 @@ def hold_back(connection: Connection, thread_key: int) -> bool:
     return True
 
 
+def let_go(connection: Connection, api: str) -> int:
+    """Put the threads of an api back into the queue that are held back, as its order is no longer strict.
+
+    Returns how many there were.
+    """
+    # Only what stands holds back, so its small index leads to them.
+    standing = text("delivery.state IN ('sending', 'in_doubt', 'parked')")
+    keys = connection.execute(
+        select(delivery.c.thread_key)
+        .distinct()
+        .join(thread, thread.c.id == delivery.c.thread_key)
+        .where(standing, thread.c.api == api, thread.c.head_delivery_id.is_(None))
+    ).scalars()
+    held = [
+        key
+        for key in sorted(keys)
+        if connection.execute(
+            select(delivery.c.id)
+            .where(delivery.c.thread_key == key, delivery.c.state == DeliveryState.PENDING.value)
+            .limit(1)
+        ).first()
+    ]
+    for key in held:
+        settle(connection, key)
+    return len(held)
+
+
 def postpone(connection: Connection, delivery_id: int, thread_key: int, until: datetime) -> None:
     """Make a pending delivery due later, without counting a failure."""
     lock(connection, thread_key)

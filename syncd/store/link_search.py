@@ -82,7 +82,8 @@ def _narrow(connection: Connection, search: LinkSearch, configured: Configured) 
         wanted += [thread.c.thread_id == search.thread] if search.thread is not None else []
     else:
         wanted = [thread.c.thread_id == search.thread]
-    keys = [row.id for row in connection.execute(select(thread.c.id).where(*wanted).limit(MOST_FOUND))]
+    newest = select(thread.c.id).where(*wanted).order_by(thread.c.id.desc()).limit(MOST_FOUND)
+    keys = [row.id for row in connection.execute(newest)]
     found: list[int] = []
     for some in chunks(keys):
         found += [row.id for row in connection.execute(select(link.c.id).where(link.c.thread_key.in_(some)))]
@@ -102,7 +103,7 @@ def _of_ticket(connection: Connection, ticket: str, configured: Configured) -> l
         columns += [link.c.ticket_number == ticket[1:], link.c.given_number == ticket[1:]]
     found: set[int] = set()
     for wanted in columns:
-        statement = select(link.c.id).where(wanted).limit(MOST_FOUND)
+        statement = select(link.c.id).where(wanted).order_by(link.c.id.desc()).limit(MOST_FOUND)
         found.update(row.id for row in connection.execute(statement))
     return sorted(found)
 

@@ -108,6 +108,7 @@ async def _audit_some(
     in_a_row = 0
     for ticket_id in ids:
         await _step_aside(system, is_busy)
+        await _refuse_paused(system)
         failure = await _try(system, wanted, done, ticket_id, states.get(ticket_id), keeper)
         if failure is not None:
             done.pass_by(ticket_id)
@@ -116,6 +117,17 @@ async def _audit_some(
         in_a_row = in_a_row + 1 if isinstance(failure, RetryLater) else 0
         if isinstance(failure, RetryLater) and (in_a_row >= FAILURES_IN_A_ROW or failure.wait_seconds is not None):
             raise failure
+
+
+async def _refuse_paused(system: System) -> None:
+    """Ask a system for nothing more once a person has paused it; the audit goes on after that.
+
+    Raises:
+        RetryLater: it is paused.
+    """
+    state = await system.database.read(lambda c: health.get_system(c, system.name))
+    if state.paused_by == health.PERSON:
+        raise RetryLater(f"the system is paused: {state.reason}")
 
 
 async def _read_states(system: System, ids: Sequence[str]) -> dict[str, Ticket | Unavailable]:

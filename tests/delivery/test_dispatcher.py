@@ -85,6 +85,17 @@ async def test_strict_order_waits_for_the_decision(world) -> None:
     assert world.sandbox.requests == 2
 
 
+async def test_what_strict_order_held_goes_once_it_is_strict_no_more(world) -> None:
+    """A changed setting lets go what the old one held back; nobody has to touch the thread."""
+    await waiting(world, replies=2, api_order="strict")
+    world.sandbox.plan(Break.APPLY_THEN_CLOSE)
+    await world.sync(600)
+    await world.end()
+    await world.begin()
+    await world.pass_time(10)
+    assert await world.states() == {"in_doubt": 1, "delivered": 1}
+
+
 @pytest.mark.parametrize(
     ("policy", "sent", "state"),
     [("hold", 1, "in_doubt"), ("resend", 2, "delivered"), ("assume_delivered", 1, "delivered")],

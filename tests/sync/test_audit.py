@@ -13,7 +13,7 @@ from syncd.model.link import Cause, Link, LinkState, NewLink
 from syncd.model.policy import SystemPolicy
 from syncd.model.ticket import Author, AuthorKind, Body, Reply, Ticket, TicketRef, Visibility
 from syncd.store import audit as stored_side
-from syncd.store import link_changes, links, lists, replies, requests, restored
+from syncd.store import health, link_changes, links, lists, replies, requests, restored
 from syncd.store.audit import Held, HeldDelivery
 from syncd.store.database import Unacknowledged
 from syncd.store.requests import RequestKind, RequestState
@@ -418,6 +418,29 @@ async def test_an_audit_that_was_interrupted_goes_on_where_it_was(world) -> None
     request = await world.database.read(lambda c: requests.find(c, asked))
     assert (request.state, request.result["tickets"], request.result["findings"]) == (RequestState.DONE, 6, [])
     assert sum("/replies" in one for one in world.helpdesk.requests[before:]) <= 4
+
+
+async def test_a_system_that_a_person_has_paused_is_not_audited_on(world) -> None:
+    """`systems pause` means that nothing is asked of a system: an audit under way waits, and goes on once resumed."""
+    tickets = [world.ticket(str(number)) for number in range(6)]
+    await world.begin(requests_per_minute=60)
+    for ticket in tickets:
+        await world.link(ticket)
+    await world.sync(30)
+    ask = (RequestKind.AUDIT, "desk", Wanted().as_arguments(), "tester", world.clock.now())
+    asked = await world.database.write(lambda c: requests.ask(c, *ask))
+    await world.sweep()
+    while sum("/replies" in one for one in world.helpdesk.requests) < len(tickets) + 2:
+        await world.clock.sleep(0.1)
+    await world.database.write(lambda c: health.pause_system(c, "desk", health.PERSON, "upkeep", world.clock.now()))
+    await world.pass_time(5)
+    before = len(world.helpdesk.requests)
+    await world.pass_time(600)
+    assert len(world.helpdesk.requests) == before
+    await world.database.write(lambda c: health.resume_system(c, "desk"))
+    await world.sync(60)
+    request = await world.database.read(lambda c: requests.find(c, asked))
+    assert (request.state, request.result["tickets"]) == (RequestState.DONE, 6)
 
 
 class AfterRepair:

@@ -6,7 +6,7 @@ ids and never texts of others, so that their number is bounded.
 
 import platform
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
@@ -94,21 +94,24 @@ class PrometheusMeter:
 
     def attempted(self, api: str, outcome: Outcome, hops: Hops | None) -> None:
         """Count an attempt; with the hops of a live reply that was delivered."""
-        self._attempts.labels(api, outcome.value).inc()
-        if hops is None:
-            return
-        self._intake.labels(hops.system).observe(hops.written_to_taken_in)
-        for hop in HOPS:
-            self._latency.labels(api, hop).observe(getattr(hops, hop))
+        # What is counted has happened and is stored: a failure here must not look like one of that.
+        with suppress(Exception):
+            self._attempts.labels(api, outcome.value).inc()
+            if hops is not None:
+                self._intake.labels(hops.system).observe(hops.written_to_taken_in)
+                for hop in HOPS:
+                    self._latency.labels(api, hop).observe(getattr(hops, hop))
 
     def swept(self, system: str, result: SweepResult, seconds: float) -> None:
         """Count a sweep."""
-        self._sweeps.labels(system, result.value).inc()
-        self._sweep_seconds.labels(system).observe(seconds)
+        with suppress(Exception):
+            self._sweeps.labels(system, result.value).inc()
+            self._sweep_seconds.labels(system).observe(seconds)
 
     def asked(self, system: str, answer: AnswerClass) -> None:
         """Count a request to a ticketing system."""
-        self._requests.labels(system, answer.value).inc()
+        with suppress(Exception):
+            self._requests.labels(system, answer.value).inc()
 
     @contextmanager
     def committing(self, writes: int) -> Iterator[None]:
@@ -117,8 +120,9 @@ class PrometheusMeter:
         try:
             yield
         finally:
-            self._commit_seconds.observe(self._clock.monotonic() - began)
-            self._writes.inc(writes)
+            with suppress(Exception):  # else what is committed would look as if it were not, and be done again
+                self._commit_seconds.observe(self._clock.monotonic() - began)
+                self._writes.inc(writes)
 
     def watchdog_fed(self) -> None:
         """Count that the service manager was told that all goes on."""

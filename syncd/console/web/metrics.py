@@ -32,7 +32,10 @@ async def _metrics(stored: Remembered[Stored], request: web.Request) -> web.Stre
     context = context_of(request)
     settings = context.settings
     gauges = families(settings, context.readings(), await _find(stored), context.clock.now())
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    try:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    except (TypeError, ValueError):  # a version that is no number
+        encode, content_type = choose_encoder("")
     # In a thread: with hundreds of apis these are ten thousand lines, for which nothing else should wait.
     text = await asyncio.to_thread(encode, _Scrape(context.registry, tuple(gauges)))
     return web.Response(body=text, headers={"Content-Type": content_type})

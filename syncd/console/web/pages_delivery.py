@@ -60,10 +60,17 @@ async def _evidence(request: web.Request, found: DeliveryInFull) -> EvidencePage
 
 
 async def _write(request: web.Request) -> web.StreamResponse:
+    # The version first: a text that changes in between is then one that was seen too early, and is not written over.
+    seen = await _version(request, int(request.match_info["id"]))
     found = await _get(request)
     if found.item.state not in EDITABLE:
         raise Conflict(f"delivery {found.item.id} is {found.item.state.replace('_', ' ')} now, so it is not edited")
-    return await _form(request, found, found.message)
+    return await _form(request, found, found.message, seen=seen)
+
+
+async def _version(request: web.Request, delivery_id: int) -> str:
+    found = await context_of(request).database.read(lambda c: chosen.find_by_ids(c, [delivery_id]))
+    return "".join(f"{one.id}:{one.state}:{one.version}" for one in found)
 
 
 async def _form(
@@ -71,11 +78,11 @@ async def _form(
     found: DeliveryInFull,
     message: Message | None,
     *,
+    seen: str,
     reason: str = "",
     preview: Message | None = None,
 ) -> web.StreamResponse:
     """Show the form, or with a preview what would be sent, to be confirmed."""
-    (one,) = await context_of(request).database.read(lambda c: chosen.find_by_ids(c, [found.item.id]))
     form = await read_form(request) if request.method == "POST" else {}
     evidence = await _evidence(request, found)
     return render(
@@ -86,7 +93,7 @@ async def _form(
         message=message,
         preview=preview,
         reason=reason,
-        seen=text_of(form, "seen") or f"{one.id}:{one.state}:{one.version}",
+        seen=seen,
         directions=list(_DIRECTIONS),
         risk=None if evidence is None else evidence.judgement.risks.get("edit"),
         back=back_of(form or request.query, f"/deliveries/{found.item.id}"),
@@ -102,7 +109,7 @@ async def _edit(request: web.Request) -> web.StreamResponse:
     message = edited(found, subject, content, direction)
     reason = reason_of(form)
     if text_of(form, "sure") != "yes":
-        return await _form(request, found, message, reason=reason, preview=message)
+        return await _form(request, found, message, seen=text_of(form, "seen"), reason=reason, preview=message)
     by = context_of(request).acting_for(who_asks(request)).decision(reason)
     seen = seen_of([text_of(form, "seen")])
     if list(seen) != [found.item.id]:

@@ -188,3 +188,23 @@ async def test_open_metrics_are_spoken_too(monitored) -> None:
     """Whoever prefers OpenMetrics gets them, with their end mark."""
     _, text = await monitored.get("/metrics", Accept="application/openmetrics-text; version=1.0.0")
     assert text.endswith("# EOF\n")
+
+
+async def test_a_client_that_asks_for_nonsense_gets_the_plain_form(monitored) -> None:
+    """What a client says of the versions that it takes cannot fail a scrape."""
+    status, text = await monitored.get("/metrics", Accept="text/plain;version=abc")
+    assert status == 200
+    assert "syncd_build_info" in text
+
+
+async def test_a_failing_counter_disturbs_nothing(monitored) -> None:
+    """What is counted has happened: a commit that cannot be counted is no failed commit."""
+    meter = monitored.meter
+    for name in ("_attempts", "_commit_seconds", "_sweeps", "_requests"):
+        setattr(meter, name, None)
+    meter.attempted("berlin", Outcome.DELIVERED, None)
+    meter.swept("desk", SweepResult.GOOD, 1.0)
+    meter.asked("desk", AnswerClass.GOOD)
+    with meter.committing(3):
+        done = True
+    assert done

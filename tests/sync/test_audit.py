@@ -422,11 +422,11 @@ async def test_an_audit_that_was_interrupted_goes_on_where_it_was(world) -> None
 
 async def test_a_system_that_a_person_has_paused_is_not_audited_on(world) -> None:
     """`systems pause` means that nothing is asked of a system: an audit under way waits, and goes on once resumed."""
-    tickets = [world.ticket(str(number)) for number in range(6)]
+    tickets = [world.ticket(str(number)) for number in range(40)]
     await world.begin(requests_per_minute=60)
     for ticket in tickets:
         await world.link(ticket)
-    await world.sync(30)
+    await world.sync(90)
     ask = (RequestKind.AUDIT, "desk", Wanted().as_arguments(), "tester", world.clock.now())
     asked = await world.database.write(lambda c: requests.ask(c, *ask))
     await world.sweep()
@@ -438,9 +438,9 @@ async def test_a_system_that_a_person_has_paused_is_not_audited_on(world) -> Non
     await world.pass_time(600)
     assert len(world.helpdesk.requests) == before
     await world.database.write(lambda c: health.resume_system(c, "desk"))
-    await world.sync(60)
+    await world.sync(90)
     request = await world.database.read(lambda c: requests.find(c, asked))
-    assert (request.state, request.result["tickets"]) == (RequestState.DONE, 6)
+    assert (request.state, request.result["tickets"]) == (RequestState.DONE, 40)
 
 
 class AfterRepair:

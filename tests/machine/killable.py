@@ -225,8 +225,9 @@ class KillableWorld(World):
             self.high_water.close()
             del self.parts
         inner = self.database.backend.inner
-        # A commit that was under way in a thread may have been kept, and nobody has seen it.
-        self.audit.commit(await inner.read(look))
+        # A commit that was under way in the writer's thread may have been kept, and nobody has seen it: look behind it.
+        (seen,) = await inner.transact([look])
+        self.audit.commit(seen)
         await inner.close()
         self.life = None
         self.traps.clear()

@@ -14,7 +14,7 @@ KEY = "key-berlin"
 WRONG_TOKEN = "another-token"
 NOTE_TEXT = "The ticket was closed."
 INTERNAL = "for colleagues alone"
-KEPT_REPLIES = 5
+KEPT_REPLIES = 1
 PAGE_SIZE = 100
 
 Key = tuple[int, datetime]

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from syncd.console.context import CommandContext, parse_instant
 from syncd.console.worker import refuse_paused
-from syncd.model.delivery import DeliveryState
 from syncd.model.errors import Conflict, Missing, UsageError
 from syncd.model.link import THE_START, Cause, Link, LinkState, NewLink
 from syncd.store import link_changes, links, lists, requests, standing
@@ -112,8 +111,7 @@ async def resume_link(context: CommandContext, link_id: int, reason: str = "resu
 
 async def count_waiting(context: CommandContext, link_id: int) -> int:
     """Return how many deliveries wait for a link: as many are skipped when it is removed."""
-    pending = DeliveryState.PENDING.value
-    return len(await context.database.read(lambda c: lists.list_deliveries(c, state=pending, link_id=link_id)))
+    return await context.database.read(lambda c: lists.count_waiting(c, link_id))
 
 
 async def remove_link(context: CommandContext, link_id: int, reason: str = "removed") -> int | None:

@@ -109,13 +109,14 @@ class TakenIn:
 
 @dataclass(slots=True)
 class Stored:
-    """What a reading added."""
+    """What a reading added. `elsewhere`: so many links follow another ticket now, and nothing of it was stored."""
 
     new: int = 0
     withheld: int = 0
     skipped: int = 0
     parked: int = 0
     changed: int = 0
+    elsewhere: int = 0
     taken_in: list[TakenIn] = field(default_factory=list)
 
     def add(self, other: "Stored") -> None:
@@ -125,6 +126,7 @@ class Stored:
         self.skipped += other.skipped
         self.parked += other.parked
         self.changed += other.changed
+        self.elsewhere += other.elsewhere
         self.taken_in += other.taken_in
 
 

@@ -17,6 +17,7 @@ def sweep_counts(done: Sweep | None) -> dict[str, Any]:
     counts.pop("is_cut")
     stored = asdict(done.stored)
     stored.pop("taken_in")
+    stored.pop("elsewhere")
     # `changed` of a sweep counts tickets, that of what was stored deliveries that waited.
     stored["updated"] = stored.pop("changed")
     return counts | stored

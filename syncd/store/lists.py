@@ -117,6 +117,13 @@ def list_deliveries(
     return [DeliveryItem(*row) for row in connection.execute(statement)]
 
 
+def count_waiting(connection: Connection, link_id: int) -> int:
+    """Return how many deliveries of a link are pending."""
+    # Joined to an empty text: the link is the way to them, not all that is pending anywhere.
+    pending = (delivery.c.state + "") == DeliveryState.PENDING.value
+    return connection.execute(select(func.count()).where(delivery.c.link_id == link_id, pending)).scalar_one()
+
+
 def find_delivery(connection: Connection, delivery_id: int) -> DeliveryInFull | None:
     """Return a delivery in full."""
     row = connection.execute(items().where(delivery.c.id == delivery_id)).first()

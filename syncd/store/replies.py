@@ -112,9 +112,9 @@ def store_collected(connection: Connection, collected: Collected, now: datetime)
     row = connection.execute(select(link.c.state, link.c.ticket_id).where(link.c.id == collected.link_id)).first()
     if row is None:
         return stored
-    is_ours = row.state != LinkState.REMOVED.value and (
-        collected.ticket is None or collected.ticket.id == row.ticket_id
-    )
+    is_removed = row.state == LinkState.REMOVED.value
+    stored.elsewhere += not is_removed and collected.ticket is not None and collected.ticket.id != row.ticket_id
+    is_ours = not is_removed and not stored.elsewhere
     if is_ours:
         _store_entries(connection, collected, now, stored)
     for change in collected.changes:

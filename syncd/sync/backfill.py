@@ -13,7 +13,7 @@ from datetime import datetime
 from loguru import logger
 
 from syncd.model.collected import Collected, Gap, Known, Stored
-from syncd.model.errors import PauseSystem, RetryLater, StoreError, TicketUnavailable
+from syncd.model.errors import PauseSystem, RetryLater, StoreError, SyncdError, TicketUnavailable
 from syncd.model.health import SystemState
 from syncd.model.link import Link, LinkState
 from syncd.model.ticket import Reply, Ticket, Unavailable
@@ -38,6 +38,10 @@ PAUSE_SECONDS = 0.005
 
 
 Report = Callable[[Progress], Awaitable[None]]
+
+
+class FollowsAnotherTicket(SyncdError):
+    """A link was given another ticket while its own was read; the same backfill, asked for again, reads that one."""
 
 
 class Ended(Exception):
@@ -214,6 +218,8 @@ class _Run:
         def store(connection: Connection) -> tuple[Stored, Progress]:
             self._refuse_if_ended(connection)
             stored = replies.store_collected(connection, pieces[-1], now) if pieces[-1].entries else Stored()
+            if stored.elsewhere:
+                raise FollowsAnotherTicket
             enqueued = queued + stored.new + stored.parked
             ahead = deepcopy(self.progress)
             self._count_requests(ahead)

@@ -9,7 +9,8 @@ from sqlalchemy import select
 
 from syncd.model.delivery import Lane
 from syncd.model.errors import Conflict, RetryLater
-from syncd.store import backfilled, health, links, requests, standing
+from syncd.model.ticket import Ticket
+from syncd.store import backfilled, health, link_changes, links, requests, standing
 from syncd.store.requests import RequestKind, RequestState
 from syncd.store.standing import Decision
 from syncd.store.tables import delivery
@@ -228,6 +229,25 @@ async def test_a_paused_system_is_asked_for_nothing(world) -> None:
     await world.sync(60)
     ended = await find(world, request_id)
     assert (ended.state, ended.result["links"], len(world.sent())) == (RequestState.DONE, 6, 6)
+
+
+async def test_a_link_that_was_given_another_ticket_meanwhile_is_not_said_to_be_done(world) -> None:
+    """A link that follows a merge while its ticket is read counts as failed: nothing was queued of the new ticket."""
+    one, other = await old_ticket(world, replies=9), world.ticket("Other")
+    await world.begin(requests_per_minute=60)
+    link_id = await world.link(one)
+    await world.sync()
+    request_id = await ask(world)
+    before = len(world.helpdesk.requests)
+    await world.lane.turn()
+    while not any("/replies" in asked for asked in world.helpdesk.requests[before:]):
+        await world.clock.sleep(0.2)
+    moved = Ticket(id=other.id, number=other.number, subject="Other")
+    await world.database.write(lambda c: link_changes.set_ticket(c, link_id, moved))
+    await world.pass_time(30)
+    ended = await find(world, request_id)
+    assert (ended.result["failed"], ended.result["enqueued"], world.sent()) == (1, 0, [])
+    assert ended.state is RequestState.FAILED
 
 
 async def test_what_is_dropped_may_be_backfilled_later(world) -> None:

@@ -67,7 +67,8 @@ class Machine:
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.clock = SkewedClock(off)
-        self.database = open_database(url, idle_seconds=LEASE_SECONDS / 3)
+        # Not a part of these short leases: a busy machine stands still for that long, and the server hangs up.
+        self.database = open_database(url, idle_seconds=30)
         self.high_water = HighWater(folder / "mark")
         self.parts = Parts(settings, self.database, self.clock, self.high_water, lambda: None, only_worker=False)
         own = open_database(url, command_seconds=1, idle_seconds=1)

@@ -2,7 +2,8 @@
 # make test    every test; what needs a server that is not there is skipped, and says so
 # make crash   two hundred kills on each database, with a report (SEED=N for the dice of an earlier one)
 # make fuzz    every reader of foreign input, with new random examples of each (EXAMPLES=2000); prints the seed
-# make soak    days of trouble in virtual time, with a report (SOAK="--waiting 100000": see --help)
+# make soak    days of trouble in virtual time, with a report (SOAK="--waiting 100000": see --help);
+#              python -m tests.soak.memory: what the real worker's memory comes to over outages
 # make machine random steps against the promise for 4 minutes (SYNCD_MACHINE_SECONDS), from a seed that it prints
 #              (SYNCD_MACHINE_SEED to repeat it, SYNCD_MACHINE_SHORTEN=1 to shorten what broke)
 # make lint    format, lint, types, layers and known vulnerabilities of dependencies, as CI has them

@@ -28,6 +28,8 @@ def main() -> int:
     parser.add_argument("--waiting", type=int, default=20_000, help="replies that pile up in each outage")
     parser.add_argument("--outages", type=int, default=4, help="the first two fill what is filled once")
     options = parser.parse_args()
+    if options.outages <= FILLING:
+        parser.error(f"--outages must be more than {FILLING}")
     with tempfile.TemporaryDirectory() as folder:
         after = asyncio.run(_run(Path(folder), options.waiting, options.outages))
     grown = max(after[FILLING:]) / after[FILLING - 1]

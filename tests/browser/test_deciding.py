@@ -141,7 +141,7 @@ async def test_what_happens_is_shown_without_a_reload(scene, visit) -> None:
     await row.wait_for()
     # How much needs a person in all is read less often than the list.
     async with asyncio.timeout(60):
-        while not (await ann.page.title()).startswith(f"({before + 1}) "):  # noqa: ASYNC110 - the server's clock is real
+        while not (await ann.page.title()).startswith(f"({before + 1}) "):
             await ann.page.clock.run_for(6000)
             await asyncio.sleep(0.25)  # the window's clock runs as fast as it can; the server's limit does not
     await expect(ann.page.locator("#attention")).to_have_text(f"{before + 1} need a person")

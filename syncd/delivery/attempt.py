@@ -33,10 +33,12 @@ from syncd.model.errors import StoreError
 from syncd.model.lease import Tenure
 from syncd.model.meter import Meter, Unmetered
 from syncd.model.policy import ApiPolicy, Order
-from syncd.store import health, holding, late, leases, outbox, restored
+from syncd.store import holding, leases, marking, outbox, restored
 from syncd.store.database import Connection, Database
 from syncd.store.high_water import HighWater
+from syncd.store.marking import Mark, Marked, mark_all
 from syncd.store.outbox import Outgoing, Record
+from syncd.store.recording import Recording, record_all
 
 COMMIT_AGAIN_SECONDS = 1.0
 MARK_AGAIN = timedelta(seconds=5)
@@ -89,11 +91,13 @@ class Attempt:
     gate: Gate
     trial: bool = False
     sent_at: float | None = None
-    _marking: "asyncio.Task[int | None] | None" = field(default=None)
+    _marking: "asyncio.Future[Marked | None] | None" = None
+    _attempt_id: int | None = None
+    _is_mark_told: bool = False
 
-    async def run(self, delivery_id: int) -> Verdict | None:
-        """Send a due delivery; return the verdict, None if it was not to be sent after all."""
-        outgoing = await self._ready(delivery_id)
+    async def run(self, read: Outgoing) -> Verdict | None:
+        """Send a due delivery as it was read just now; return the verdict, None if it was not to be sent after all."""
+        outgoing = await self._ready(read)
         if outgoing is None:
             return None
         policy = self.sender.policy
@@ -118,30 +122,38 @@ class Attempt:
         )
         return verdict
 
-    async def _ready(self, delivery_id: int) -> Outgoing | None:
+    async def _ready(self, outgoing: Outgoing) -> Outgoing | None:
         """Return the delivery if it may be sent now; what has waited long is read again first."""
         sender = self.sender
-        outgoing = await sender.database.read(lambda connection: outbox.find_outgoing(connection, delivery_id))
-        if outgoing is None or outgoing.reply_id is None:
-            return outgoing
         now = sender.clock.now()
-        if now - outgoing.read_at <= STALE_AFTER:
+        if outgoing.reply_id is None or now - outgoing.read_at <= STALE_AFTER:
             return outgoing
         wait_seconds = await sender.refresh(outgoing)
         if wait_seconds is not None:
             until = now + timedelta(seconds=wait_seconds)
             await sender.database.write(
-                lambda connection: holding.postpone(connection, delivery_id, outgoing.thread_key, until)
+                lambda connection: holding.postpone(connection, outgoing.delivery_id, outgoing.thread_key, until)
             )
             return None
-        return await sender.database.read(lambda connection: outbox.find_outgoing(connection, delivery_id))
+        return await sender.database.read(lambda connection: outbox.find_outgoing(connection, outgoing.delivery_id))
 
     async def _mark(self, outgoing: Outgoing) -> None:
-        """Commit `sending`. Whoever cancels this cannot cancel the commit, only not learn of it."""
+        """Commit `sending`, with what others mark at the same time."""
         await self.gate.pass_or_refuse()
-        self._marking = asyncio.create_task(self._write_mark(outgoing), name="mark sending")
-        attempt_id = await asyncio.shield(self._marking)
-        now = self.sender.clock.monotonic()
+        sender = self.sender
+        mark = Mark(
+            outgoing,
+            sender.clock.now(),
+            sender.worker,
+            sender.high_water,
+            None if sender.tenure is None else sender.tenure.lease,
+            # The ticket may have been read since, and something older of it be parked.
+            strict=sender.policy.order is Order.STRICT,
+            trial=self.trial,
+        )
+        self._marking = sender.database.write_item(mark_all, mark)
+        attempt_id = await self._marked(outgoing)
+        now = sender.clock.monotonic()
         # Asked after the commit, however long that took: from here on nothing stands before the first byte.
         if attempt_id is None or not self._is_owner(now):
             raise NotAcknowledged
@@ -151,36 +163,32 @@ class Attempt:
         tenure = self.sender.tenure
         return tenure is None or tenure.is_safe(now)
 
-    async def _write_mark(self, outgoing: Outgoing) -> int | None:
+    async def _marked(self, outgoing: Outgoing) -> int | None:
+        """Return the attempt's id once the mark is on disk; None if there is no mark, or none that is acknowledged.
+
+        Whoever cancels this cannot cancel the commit, only not learn of it.
+        """
+        if self._marking is None or self._is_mark_told:
+            return self._attempt_id
         sender = self.sender
-        now = sender.clock.now()
-
-        def mark(connection: Connection) -> int | None:
-            reached = sender.high_water.highest
-            sender.high_water.refuse_behind(restored.attempt_counter(connection), reached)
-            if sender.tenure is not None and not leases.is_held(connection, sender.tenure.lease):
-                return None
-            # Asked once more: the ticket may have been read since, and something older of it be parked.
-            if sender.policy.order is Order.STRICT and holding.hold_back(connection, outgoing.thread_key):
-                return None
-            return outbox.mark_sending(connection, outgoing, now, sender.worker, trial=self.trial)
-
         try:
-            attempt_id = await sender.database.write(mark)
-            if attempt_id is not None:
-                sender.high_water.note(attempt_id)
+            marked = await asyncio.shield(self._marking)
+            if marked is not None:
+                # With the number of the last one of the commit, so that the first to come writes it for all.
+                sender.high_water.note(marked.counter)
+                self._attempt_id = marked.attempt_id
+            sender.store_failed = False
         except (StoreError, OSError) as error:
             sender.store_failed = True
             logger.bind(api=sender.policy.name, delivery=outgoing.delivery_id).error("nothing is sent: {}", error)
-            return None
-        sender.store_failed = False
-        return attempt_id
+        self._is_mark_told = True
+        return self._attempt_id
 
     async def _unmark(self, outgoing: Outgoing) -> None:
         """Take back a mark whose commit was not acknowledged, in case it was kept: nothing was sent."""
         if self._marking is None:
             return
-        await self._marking
+        await self._marked(outgoing)
 
         def unmark(connection: Connection) -> None:
             attempt_id = outbox.find_open_attempt(connection, outgoing.delivery_id, self.sender.worker)
@@ -188,38 +196,57 @@ class Attempt:
                 record = _unsent(outgoing, attempt_id, "nothing was sent: the mark was not acknowledged in time")
                 now = self.sender.clock.now()
                 # Not at once: where the mark can never be kept, each try would leave a row behind.
-                outbox.record(connection, replace(record, due_at=now + MARK_AGAIN), now)
+                record_all(connection, [Recording(replace(record, due_at=now + MARK_AGAIN), now)])
 
-        await self._commit(unmark)
+        await self._commit(lambda: self.sender.database.write(unmark))
 
     async def _record(self, outgoing: Outgoing, evidence: Evidence, verdict: Verdict, following: Next) -> None:
         """Commit the outcome, however long that takes; the api starts nothing meanwhile."""
-        attempt_id = None if self._marking is None else await self._marking
+        attempt_id = await self._marked(outgoing)
         now = self.sender.clock.now()
+        database = self.sender.database
+
+        def recording(attempt_id: int) -> Recording:
+            result = self._result(attempt_id, outgoing, evidence, verdict, following, now)
+            return self._recording(result, verdict, now)
 
         def record(connection: Connection) -> None:
-            opened = attempt_id
-            if opened is None and self._marking is not None:
-                # The mark was not acknowledged, and may have been kept.
-                opened = outbox.find_open_attempt(connection, outgoing.delivery_id, self.sender.worker)
-            if opened is None:
-                # Nothing was marked: it failed before a connection was there. The attempt is a row all the same. In a
-                # database that has gone back such rows would make up for those that it lacks, and hide that; and what
-                # another worker owns by now may be on its wire.
-                if self._has_gone_back(connection) or not self._still_owns(connection):
-                    return
-                opened = outbox.open_unsent(connection, outgoing, now, self.sender.worker)
-            result = self._result(opened, outgoing, evidence, verdict, following, now)
-            recorded = outbox.record(connection, result, now) or late.settle_late(connection, result, now)
-            if recorded and verdict.outcome is Outcome.DELIVERED:
-                self._note_success(connection, now)
-            if recorded and verdict.outcome is Outcome.THROTTLED:
-                # With the outcome: whoever ends before the dispatcher has learnt of it must not begin anew at once.
-                until = now + timedelta(seconds=throttle_seconds(verdict.retry_after_seconds))
-                health.throttle_api(connection, self.sender.policy.name, until)
+            opened = self._open(connection, outgoing, now)
+            if opened is not None:
+                record_all(connection, [recording(opened)])
 
-        await self._commit(record)
+        if attempt_id is None:
+            await self._commit(lambda: database.write(record))
+        else:
+            done = recording(attempt_id)
+            await self._commit(lambda: database.write_item(record_all, done))
         self.sender.store_failed = False
+
+    def _open(self, connection: Connection, outgoing: Outgoing, now: datetime) -> int | None:
+        """Return the attempt of a mark that is not known to be kept, or open one where nothing was to be marked."""
+        if self._marking is not None:
+            # It was not acknowledged, and may have been kept.
+            opened = outbox.find_open_attempt(connection, outgoing.delivery_id, self.sender.worker)
+            if opened is not None:
+                return opened
+        # It failed before a connection was there. The attempt is a row all the same. In a database that has gone back
+        # such rows would make up for those that it lacks, and hide that; and what another worker owns by now may be
+        # on its wire.
+        if self._has_gone_back(connection) or not self._still_owns(connection):
+            return None
+        return marking.open_unsent(connection, outgoing, now, self.sender.worker)
+
+    def _recording(self, result: Record, verdict: Verdict, now: datetime) -> Recording:
+        throttled_until = None
+        if verdict.outcome is Outcome.THROTTLED:
+            throttled_until = now + timedelta(seconds=throttle_seconds(verdict.retry_after_seconds))
+        return Recording(
+            result,
+            now,
+            self.sender.policy.name,
+            notes_success=verdict.outcome is Outcome.DELIVERED and self._notes_success(now),
+            throttled_until=throttled_until,
+        )
 
     def _still_owns(self, connection: Connection) -> bool:
         tenure = self.sender.tenure
@@ -234,20 +261,22 @@ class Attempt:
             return True
         return False
 
-    def _note_success(self, connection: Connection, now: datetime) -> None:
+    def _notes_success(self, now: datetime) -> bool:
+        """Say whether the api's last success is noted anew: not with each one."""
         noted = self.sender.success_noted_at
-        if noted is None or now - noted > NOTE_SUCCESS_EVERY or now < noted:
-            health.note_success(connection, self.sender.policy.name, now)
+        is_due = noted is None or now - noted > NOTE_SUCCESS_EVERY or now < noted
+        if is_due:
             self.sender.success_noted_at = now
+        return is_due
 
-    async def _commit(self, operation: Callable[[Connection], None]) -> None:
+    async def _commit(self, write: Callable[[], Awaitable[object]]) -> None:
         """Commit until it is acknowledged, whatever the failure: nobody else would ever take care of the row."""
         sender = self.sender
         failures = 0
         try:
             while True:
                 try:
-                    await sender.database.write(operation)
+                    await write()
                 except Exception as error:  # noqa: BLE001 - a bug too must not leave a row `sending` that nobody owns
                     failures += 1
                     sender.store_failed = True

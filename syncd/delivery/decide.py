@@ -161,16 +161,18 @@ def _find_id(answer: dict[str, object], name: str) -> int | None:
     return value
 
 
+_CHOICES = {
+    "communicationThreadStatus": [member.value for member in ThreadStatus],
+    "communicationDirection": [member.value for member in Direction],
+    "communicationChannel": [member.value for member in Channel],
+}
+
+
 def _breaches(answer: dict[str, object]) -> list[str]:
     """Return the required fields of a 200 that are missing or of the wrong kind."""
     ids = [name for name in ("customerId", "threadId", "communicationId") if _find_id(answer, name) is None]
     texts = [name for name in ("subject", "content") if not isinstance(answer.get(name), str)]
-    choices = {
-        "communicationThreadStatus": ThreadStatus,
-        "communicationDirection": Direction,
-        "communicationChannel": Channel,
-    }
-    enums = [name for name, kind in choices.items() if answer.get(name) not in [member.value for member in kind]]
+    enums = [name for name, choices in _CHOICES.items() if answer.get(name) not in choices]
     return ids + texts + enums
 
 

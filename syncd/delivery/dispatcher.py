@@ -6,7 +6,7 @@ decide.py and health.py.
 
 import asyncio
 import contextlib
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -25,8 +25,9 @@ from syncd.model.pace import Pace
 from syncd.model.policy import Mode, Order
 from syncd.store import health as stored_health
 from syncd.store import holding
-from syncd.store.database import Operation
+from syncd.store.database import Connection, Operation
 from syncd.store.heads import Head, due_heads, find_next_due
+from syncd.store.outbox import Outgoing, find_all_outgoing
 
 TICK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
@@ -37,6 +38,19 @@ PROBE_EVERY = timedelta(seconds=30)
 TRIAL_EVERY = timedelta(minutes=5)
 SET_ASIDE = timedelta(minutes=1)
 HEADS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look into the store has found: the api's state, what is due in its turn, else when something will be.
+
+    `is_whole`: it was looked for what is due, as something might have started.
+    """
+
+    state: ApiState
+    due: Sequence[tuple[Head, Outgoing]] = ()
+    next_due_at: datetime | None = None
+    is_whole: bool = True
 
 
 @dataclass(slots=True)
@@ -53,11 +67,12 @@ class Dispatcher:
     progressed_at: float = field(init=False)
     state: ApiState = field(init=False)
     idle: bool = False
-    _heads: deque[Head] = field(default_factory=deque)
     _running: dict[int, tuple[Attempt, asyncio.Task[None]]] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _starting: int = 0
     _stopping: bool = False
+    _pauses: int = 0
+    _pausing: int = 0
     _tried: set[int] = field(default_factory=set)
     _turns: Turns = field(default_factory=Turns)
     _is_first_step: bool = True
@@ -131,21 +146,90 @@ class Dispatcher:
     async def _step(self) -> float:
         """Start what may start; return how long until another look."""
         now = self.sender.clock.now()
-        # Looked up anew each time, so that a live reply does not wait behind backfilled ones that were due before it.
-        self._heads.clear()
-        self.state = await self.sender.database.read(lambda c: stored_health.get_api(c, self.name))
         if self._is_first_step:
-            self._heed_throttle(now)
-            if self.sender.policy.order is Order.RELAXED:
-                # It may have been strict until now, and nothing else would look at what that held back.
-                await self._write(lambda c: holding.let_go(c, self.name))
-            self._is_first_step = False
-        if self.state.paused_cause is not None:
-            return await self._paused(self.state, now)
-        if self.sender.policy.mode is Mode.HOLD and self.state.released_at is None:
-            self.idle = True
-            return LONGEST_PAUSE_SECONDS
-        return await self._start_due(now)
+            await self._begin(now)
+        while not self._stopping and not self._pausing:
+            # With something on its way its end comes here again, so nothing is looked up in vain.
+            if self._running and self.state.paused_cause is None:
+                wait_seconds = self._blocked_seconds()
+                if wait_seconds is not None:
+                    self.idle = False
+                    return wait_seconds
+            is_busy, pauses = bool(self._running), self._pauses
+            look = await self._look(now)
+            if pauses != self._pauses:
+                continue  # what the look has seen was before that
+            self.state = look.state
+            if self.state.paused_cause is not None:
+                return await self._paused(self.state, now)
+            if self._is_held:
+                self.idle = True
+                return LONGEST_PAUSE_SECONDS
+            wait_seconds = self._blocked_seconds()
+            if wait_seconds is not None:
+                self.idle = not self._running and self.health.wait_seconds(self.sender.clock.monotonic()) > 0
+                return wait_seconds
+            if not look.is_whole:
+                continue
+            if not look.due:
+                # What ended during the look may have left something due that the look has not seen.
+                self.idle = not is_busy
+                return 0.0 if is_busy and not self._running else self._until_due(look.next_due_at, now)
+            self.idle = False
+            if not self._start_all(look.due):
+                break
+        return TICK_SECONDS
+
+    async def _begin(self, now: datetime) -> None:
+        """Take up what an earlier process has left behind."""
+        self.state = await self.sender.database.read(lambda c: stored_health.get_api(c, self.name))
+        self._heed_throttle(now)
+        if self.sender.policy.order is Order.RELAXED:
+            # It may have been strict until now, and nothing else would look at what that held back.
+            await self._write(lambda c: holding.let_go(c, self.name))
+        self._is_first_step = False
+
+    @property
+    def _is_held(self) -> bool:
+        return self.sender.policy.mode is Mode.HOLD and self.state.released_at is None
+
+    async def _look(self, now: datetime) -> _Look:
+        """Look up as much of what is due as may start now.
+
+        No more than that, and anew each time, so that a live reply does not wait behind backfilled ones that were due
+        before it.
+        """
+        room = self._room()
+        # A head that is on its way is one until it is marked.
+        unmarked = {key for key, (attempt, _) in self._running.items() if attempt.sent_at is None}
+
+        def look(connection: Connection) -> _Look:
+            state = stored_health.get_api(connection, self.name)
+            if state.paused_cause is not None or not room:
+                return _Look(state, is_whole=False)
+            found = due_heads(connection, self.name, now, room, len(unmarked))
+            heads = self._turns.order([head for head in found if head.thread_key not in unmarked])[:room]
+            outgoing = find_all_outgoing(connection, [head.delivery_id for head in heads])
+            due = [(head, outgoing[head.delivery_id]) for head in heads if head.delivery_id in outgoing]
+            return _Look(state, due, None if due else find_next_due(connection, self.name))
+
+        return await self.sender.database.read(look)
+
+    def _room(self) -> int:
+        """Return how many may start now, by the number in flight and by the pace; 0 if none may."""
+        if self._blocked_seconds() is not None:
+            return 0
+        tokens = int(self.pace.available(self.sender.clock.monotonic()) + 1e-6)
+        return max(1, min(self.health.limit - self.in_flight, tokens - self._starting, HEADS_AT_ONCE))
+
+    def _start_all(self, due: Sequence[tuple[Head, Outgoing]]) -> int:
+        """Start what is due as long as something may start; return how many that were."""
+        started = 0
+        for head, outgoing in due:
+            if head.thread_key not in self._running and self._blocked_seconds() is None:
+                self._start(head, outgoing, trial=False)
+                started += 1
+        return started
 
     def _heed_throttle(self, now: datetime) -> None:
         """Go on waiting where an earlier process was throttled.
@@ -158,19 +242,6 @@ class Dispatcher:
             self.health.throttled_until = max(
                 self.health.throttled_until, monotonic + min(left, LONGEST_THROTTLE_SECONDS)
             )
-
-    async def _start_due(self, now: datetime) -> float:
-        while not self._stopping and self.state.paused_cause is None:
-            wait_seconds = self._blocked_seconds()
-            if wait_seconds is not None:
-                self.idle = not self._running and self.health.wait_seconds(self.sender.clock.monotonic()) > 0
-                return wait_seconds
-            head = await self._next_head(now)
-            self.idle = head is None and not self._running
-            if head is None:
-                return await self._until_due(now)
-            self._start(head, trial=False)
-        return TICK_SECONDS
 
     def _blocked_seconds(self) -> float | None:
         """Return how long nothing may start, None if something may."""
@@ -190,58 +261,46 @@ class Dispatcher:
         wait_seconds = self.pace.wait_seconds(now, self._starting + 1)
         return wait_seconds if wait_seconds > 0 else None
 
-    async def _next_head(self, now: datetime) -> Head | None:
-        while self._heads:
-            head = self._heads.popleft()
-            if head.thread_key not in self._running:
-                return head
-        on_their_way = self.in_flight
-        limit = HEADS_AT_ONCE + on_their_way
-        due = await self.sender.database.read(lambda c: due_heads(c, self.name, now, limit, on_their_way))
-        self._heads.extend(self._turns.order([head for head in due if head.thread_key not in self._running]))
-        return self._heads.popleft() if self._heads else None
+    def _until_due(self, due_at: datetime | None, now: datetime) -> float:
+        return TICK_SECONDS if due_at is not None and due_at <= now else _until(due_at, now)
 
-    async def _until_due(self, now: datetime) -> float:
-        due_at = await self.sender.database.read(lambda c: find_next_due(c, self.name))
-        if due_at is not None and due_at <= now:
-            return TICK_SECONDS
-        return _until(due_at, now)
-
-    def _start(self, head: Head, *, trial: bool) -> None:
+    def _start(self, head: Head, outgoing: Outgoing, *, trial: bool) -> None:
         gate = _Gate(self)
         attempt = Attempt(self.sender, gate, trial=trial)
         self._turns.take(head)
         self._starting += 1
-        task = asyncio.create_task(self._attempt(attempt, gate, head), name=f"deliver {head.delivery_id}")
+        task = asyncio.create_task(self._attempt(attempt, gate, outgoing), name=f"deliver {head.delivery_id}")
         self._running[head.thread_key] = (attempt, task)
 
-    async def _attempt(self, attempt: Attempt, gate: "_Gate", head: Head) -> None:
+    async def _attempt(self, attempt: Attempt, gate: "_Gate", outgoing: Outgoing) -> None:
         try:
             # The mark asks too; asked here it costs no reading of the ticket, and no connection that may fail.
-            if self.sender.policy.order is Order.STRICT and await self._held_back(head):
+            if self.sender.policy.order is Order.STRICT and await self._held_back(outgoing):
                 return
-            verdict = await attempt.run(head.delivery_id)
+            verdict = await attempt.run(outgoing)
             if verdict is not None:
-                await self._learn(verdict, head.thread_key, trial=attempt.trial)
+                await self._learn(verdict, outgoing.thread_key, trial=attempt.trial)
         except StoreError as error:
             self.sender.store_failed = True
-            logger.bind(api=self.name, delivery=head.delivery_id).error("attempt not begun or not heeded: {}", error)
+            logger.bind(api=self.name, delivery=outgoing.delivery_id).error(
+                "attempt not begun or not heeded: {}", error
+            )
         except Exception as error:  # noqa: BLE001 - a bug in one attempt must not end the others
-            logger.bind(api=self.name, delivery=head.delivery_id).opt(exception=error).error("attempt failed")
-            await self._set_aside(head)
+            logger.bind(api=self.name, delivery=outgoing.delivery_id).opt(exception=error).error("attempt failed")
+            await self._set_aside(outgoing)
         finally:
             gate.leave()
-            del self._running[head.thread_key]
+            del self._running[outgoing.thread_key]
             self._wake.set()
 
-    async def _set_aside(self, head: Head) -> None:
+    async def _set_aside(self, outgoing: Outgoing) -> None:
         """Let a delivery wait whose attempt a bug has ended, so that it is not begun again at once, and for ever."""
         until = self.sender.clock.now() + SET_ASIDE
         with contextlib.suppress(StoreError):
-            await self._write(lambda c: holding.postpone(c, head.delivery_id, head.thread_key, until))
+            await self._write(lambda c: holding.postpone(c, outgoing.delivery_id, outgoing.thread_key, until))
 
-    async def _held_back(self, head: Head) -> bool:
-        return await self.sender.database.write(lambda c: holding.hold_back(c, head.thread_key))
+    async def _held_back(self, outgoing: Outgoing) -> bool:
+        return await self.sender.database.write(lambda c: holding.hold_back(c, outgoing.thread_key))
 
     async def _learn(self, verdict: Verdict, thread_key: int, *, trial: bool) -> None:
         now, monotonic = self.sender.clock.now(), self.sender.clock.monotonic()
@@ -274,8 +333,12 @@ class Dispatcher:
         now = self.sender.clock.now()
         # At once, so that nothing starts while it is being stored.
         self.state = replace(self.state, paused_cause=cause)
-        self._heads.clear()
-        await self._write(lambda c: stored_health.pause_api(c, self.name, cause, reason, now, retry_at))
+        self._pauses += 1
+        self._pausing += 1
+        try:
+            await self._write(lambda c: stored_health.pause_api(c, self.name, cause, reason, now, retry_at))
+        finally:
+            self._pausing -= 1
         logger.bind(api=self.name, cause=cause.value).error("api paused: {}", reason)
 
     async def _resume(self) -> None:
@@ -291,7 +354,6 @@ class Dispatcher:
     async def _paused(self, state: ApiState, now: datetime) -> float:
         """Look whether a paused api has recovered: its key by HEAD, refused threads by one delivery now and then."""
         self.idle = True
-        self._heads.clear()
         self.health.limit = 1
         if self._running:
             return TICK_SECONDS
@@ -315,7 +377,9 @@ class Dispatcher:
             fresh = due
         if fresh and self._blocked_seconds() is None:
             self._tried.add(fresh[0].thread_key)
-            self._start(fresh[0], trial=True)
+            found = await self.sender.database.read(lambda c: find_all_outgoing(c, [fresh[0].delivery_id]))
+            for outgoing in found.values():
+                self._start(fresh[0], outgoing, trial=True)
         return TICK_SECONDS
 
 

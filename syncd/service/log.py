@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from errno import errorcode
+from functools import lru_cache
 from typing import Any, TextIO
 
 import loguru
@@ -150,10 +151,16 @@ def _json_line(record: "loguru.Record") -> str:
         "message": neutral(record["message"]),
     }
     for key, value in record["extra"].items():
-        line[neutral(f"{key}_" if key in OWN_KEYS else key)] = _plain(value)
+        line[_field(key)] = neutral(value) if type(value) is str else _plain(value)
     if (found := record["exception"]) is not None and found.value is not None:
         line["exception"] = describe_exception(found.value)
     return orjson.dumps(line).decode()
+
+
+@lru_cache(maxsize=1024)
+def _field(key: str) -> str:
+    """Return the name of a field in a line: those that we give ourselves come again and again."""
+    return neutral(f"{key}_" if key in OWN_KEYS else key)
 
 
 class _Human:
@@ -186,6 +193,8 @@ def _word(value: Any) -> str:
 
 def _plain(value: Any, depth: int = 1) -> Any:
     """Return a field's value as JSON can carry it: numbers as they are, everything else as harmless text."""
+    if type(value) is int and -LARGEST_NUMBER < value < LARGEST_NUMBER:
+        return value
     if isinstance(value, Enum):
         value = value.value
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < LARGEST_NUMBER):

@@ -6,7 +6,7 @@ nothing but SQL: it may be run twice when another operation of the same commit f
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -24,6 +24,9 @@ from syncd.store.transaction import CommitFailed, NotBegun, Operation, run_in_tr
 __all__ = ["Connection", "Database", "Operation", "Unacknowledged", "open_database"]
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741 - an item
+BatchOperation = Callable[[Connection, Sequence[I]], Sequence[T]]
+"""An operation that takes all items that wait for it at the same time, and returns a result for each, in order."""
 
 LARGEST_GROUP = 256
 DEADLOCK = "40P01"
@@ -37,8 +40,11 @@ class Unacknowledged(StoreError):
 
 @dataclass(slots=True)
 class _Waiting:
-    operation: Operation[Any]
+    """An operation that waits for its commit, or an item of one that takes many."""
+
+    operation: Operation[Any] | BatchOperation[Any, Any]
     done: asyncio.Future[Any]
+    items: tuple[Any, ...] = ()
 
 
 class Backend(Protocol):
@@ -115,11 +121,22 @@ class Database:
             StoreError: the operation failed; nothing of it was kept.
             Unacknowledged: the commit failed; it may have been kept.
         """
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(operation, done))
+        done: asyncio.Future[T] = self._submit(_Waiting(operation, asyncio.get_running_loop().create_future()))
+        return await done
+
+    def write_item(self, operation: BatchOperation[I, T], item: I) -> "asyncio.Future[T]":
+        """Let a batch operation deal with an item and commit it, together with the others that wait for it.
+
+        The future has its result, or fails as `write` does. Unless it is cancelled before its transaction begins, the
+        item is committed whether anybody waits for that or not.
+        """
+        return self._submit(_Waiting(operation, asyncio.get_running_loop().create_future(), (item,)))
+
+    def _submit(self, waiting: _Waiting) -> "asyncio.Future[Any]":
+        self._waiting.append(waiting)
         if self._committer is None or self._committer.done():
             self._committer = asyncio.create_task(self._commit_groups(), name="group commit")
-        return await done
+        return waiting.done
 
     async def _commit_groups(self) -> None:
         while self._waiting:
@@ -131,7 +148,7 @@ class Database:
     async def _commit(self, group: list[_Waiting], *, is_second_try: bool = False) -> None:
         try:
             with self.around_commit(len(group)):
-                results = await self.backend.transact([waiting.operation for waiting in group])
+                results = await self._transact(group)
         except CommitFailed as failure:
             _fail(group, Unacknowledged(str(self._named(failure.error))))
         except NotBegun as failure:
@@ -150,6 +167,19 @@ class Database:
                 if not waiting.done.done():
                     waiting.done.set_result(result)
 
+    async def _transact(self, group: list[_Waiting]) -> list[Any]:
+        """Run a group in one transaction, the items of each batch operation together; return their results in order."""
+        batches: dict[Any, list[_Waiting]] = {}
+        for waiting in group:
+            # An operation that takes no items is never shared: two that are equal are both run.
+            batches.setdefault(waiting.operation if waiting.items else id(waiting), []).append(waiting)
+        results = await self.backend.transact([_operation_of(batch) for batch in batches.values()])
+        by_waiting: dict[int, Any] = {}
+        for batch, result in zip(batches.values(), results, strict=True):
+            each = result if batch[0].items else [result]
+            by_waiting.update((id(waiting), one) for waiting, one in zip(batch, each, strict=True))
+        return [by_waiting[id(waiting)] for waiting in group]
+
     def _named(self, error: Exception) -> StoreError:
         """Return an error as those who wait are told it."""
         self.replaced |= isinstance(error, DatabaseReplaced)
@@ -160,6 +190,13 @@ class Database:
         if self._committer is not None:
             await self._committer
         await self.backend.close()
+
+
+def _operation_of(batch: list[_Waiting]) -> Operation[Any]:
+    """Return the operation that deals with all that wait for the same one."""
+    operation: Any = batch[0].operation
+    items = [item for waiting in batch for item in waiting.items]
+    return (lambda connection: operation(connection, items)) if items else operation
 
 
 def _is_lost(error: Exception) -> bool:

@@ -6,7 +6,7 @@ Each look is a few seeks into one small index, whatever waits: the systems that 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
 from syncd.model.delivery import Lane
 from syncd.store.tables import thread
@@ -42,43 +42,25 @@ def due_heads(connection: Connection, api: str, now: datetime, limit: int, besid
 def _systems_with_heads(connection: Connection, api: str, lane: Lane) -> list[str]:
     """Return the systems that have heads at an api, due or not: one look into the index for each."""
     found: list[str] = []
-    while True:
-        statement = (
-            select(thread.c.head_system)
-            .where(thread.c.api == api, thread.c.head_lane == lane.value, thread.c.head_due_at.is_not(None))
-            .where(thread.c.head_system > (found[-1] if found else ""))
-            .order_by(thread.c.head_system)
-            .limit(1)
-        )
-        system = connection.execute(statement).scalar()
-        if system is None:
-            return found
+    asked = {"its_api": api, "its_lane": lane.value, "after": ""}
+    while (system := connection.execute(_NEXT_SYSTEM, asked).scalar()) is not None:
         found.append(system)
+        asked["after"] = system
+    return found
 
 
 def _heads_of(connection: Connection, of: tuple[str, Lane, str], now: datetime, limit: int) -> list[Head]:
     api, lane, system = of
-    rows = connection.execute(
-        select(thread.c.id, thread.c.head_delivery_id, thread.c.head_due_at)
-        .where(thread.c.api == api, thread.c.head_lane == lane.value, thread.c.head_system == system)
-        .where(thread.c.head_due_at <= now)
-        .order_by(thread.c.head_due_at)
-        .limit(limit)
-    )
-    return [Head(row.id, row.head_delivery_id, lane, system, row.head_due_at) for row in rows]
+    asked = {"its_api": api, "its_lane": lane.value, "its_system": system, "now": now, "most": limit}
+    return [
+        Head(key, delivery_id, lane, system, due_at) for key, delivery_id, due_at in connection.execute(_HEADS, asked)
+    ]
 
 
 def find_next_due(connection: Connection, api: str) -> datetime | None:
     """Return the earliest instant at which a head of this api is due, if any waits."""
     instants = [
-        connection.execute(
-            select(func.min(thread.c.head_due_at)).where(
-                thread.c.api == api,
-                thread.c.head_lane == lane.value,
-                thread.c.head_system == system,
-                thread.c.head_due_at.is_not(None),
-            )
-        ).scalar_one()
+        connection.execute(_FIRST_DUE, {"its_api": api, "its_lane": lane.value, "its_system": system}).scalar_one()
         for lane in Lane
         for system in _systems_with_heads(connection, api, lane)
     ]
@@ -111,3 +93,21 @@ def _count(connection: Connection, of: tuple[str, Lane, str], due: ColumnElement
         .limit(most)
     )
     return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
+
+
+# Written once: to write a statement anew costs more than to run it.
+_OF_LANE = (thread.c.api == bindparam("its_api")) & (thread.c.head_lane == bindparam("its_lane"))
+_OF_SYSTEM = _OF_LANE & (thread.c.head_system == bindparam("its_system"))
+_NEXT_SYSTEM = (
+    select(thread.c.head_system)
+    .where(_OF_LANE, thread.c.head_due_at.is_not(None), thread.c.head_system > bindparam("after"))
+    .order_by(thread.c.head_system)
+    .limit(1)
+)
+_HEADS = (
+    select(thread.c.id, thread.c.head_delivery_id, thread.c.head_due_at)
+    .where(_OF_SYSTEM, thread.c.head_due_at <= bindparam("now"))
+    .order_by(thread.c.head_due_at)
+    .limit(bindparam("most"))
+)
+_FIRST_DUE = select(func.min(thread.c.head_due_at)).where(_OF_SYSTEM, thread.c.head_due_at.is_not(None))

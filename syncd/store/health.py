@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from syncd.model.errors import Conflict
 from syncd.model.health import ApiState, PauseCause, SystemState
@@ -11,11 +11,12 @@ from syncd.store.statement import upsert
 from syncd.store.tables import api_state, system_state
 
 PERSON, SYNCD = "person", "syncd"
+_API = select(api_state).where(api_state.c.api == bindparam("asked"))
 
 
 def get_api(connection: Connection, api: str) -> ApiState:
     """Return the state of an api; one that was never touched is well."""
-    row = connection.execute(select(api_state).where(api_state.c.api == api)).first()
+    row = connection.execute(_API, {"asked": api}).first()
     return ApiState(api) if row is None else _api(row)
 
 

@@ -12,11 +12,12 @@ from syncd.store.tables import api_state, attempt, meta
 
 _FROM, _UNTIL = "restored_from", "restored_until"
 MARGIN = timedelta(days=1)
+_COUNTER = select(func.coalesce(func.max(attempt.c.id), 0))
 
 
 def attempt_counter(connection: Connection) -> int:
     """Return the number of the last attempt."""
-    return int(connection.execute(select(func.coalesce(func.max(attempt.c.id), 0))).scalar_one())
+    return int(connection.execute(_COUNTER).scalar_one())
 
 
 def find_gap(connection: Connection) -> Gap | None:

@@ -10,7 +10,7 @@ import pytest
 
 from syncd.model.delivery import DeliveryState
 from syncd.model.health import PauseCause
-from syncd.store import health, outbox, restored
+from syncd.store import health, marking, outbox, restored
 from syncd.store.high_water import HighWater, is_behind
 from syncd.store.lock import find_lock
 from syncd.store.schema import LATEST, database_id
@@ -79,7 +79,7 @@ def test_restored_puts_whatever_was_open_in_doubt(syncd_on_both):
     pending, sending = syncd.deliver(link_id, "r1"), syncd.deliver(syncd.link(501, number="HD-2"), "r2")
     parked = syncd.deliver(link_id, "r3", DeliveryState.PARKED)
     outgoing = syncd.stored(lambda c: outbox.find_outgoing(c, sending))
-    syncd.stored(lambda c: outbox.mark_sending(c, outgoing, NOW, "worker:1"))
+    syncd.stored(lambda c: marking.mark_sending(c, outgoing, NOW, "worker:1"))
     name = syncd.stored(database_id)
     mark = _mark(syncd)
     mark.open(name, 40)
@@ -122,7 +122,7 @@ def test_a_copy_put_back_is_noticed_by_its_mark(syncd):
     connection.close()
     shutil.copy(file, syncd.directory / "backup.db")
     outgoing = syncd.stored(lambda c: outbox.find_outgoing(c, delivery_id))
-    counter = syncd.stored(lambda c: outbox.mark_sending(c, outgoing, NOW, "worker:1"))
+    counter = syncd.stored(lambda c: marking.mark_sending(c, outgoing, NOW, "worker:1"))
     mark = _mark(syncd)
     mark.open(name, counter)
     mark.close()

@@ -16,7 +16,7 @@ import pytest
 
 from syncd.model.errors import StoreError
 from syncd.model.lease import Kind, Subject
-from syncd.store import copy, leases, moved, outbox, requests, restored, schema
+from syncd.store import copy, leases, marking, moved, outbox, requests, restored, schema
 from syncd.store.database import open_database
 from syncd.store.high_water import HighWater, is_behind
 from syncd.store.lock import find_lock
@@ -323,7 +323,7 @@ def test_a_backup_of_the_old_one_is_known_as_one_after_the_move(syncd, other_url
     """Also one from after its last attempt: put back, it is behind its mark, so nothing leaves from it."""
     sent = syncd.deliver(syncd.link(), "r1")
     outgoing = syncd.stored(lambda c: outbox.find_outgoing(c, sent))
-    syncd.stored(lambda c: outbox.mark_sending(c, outgoing, NOW, "worker:1"))
+    syncd.stored(lambda c: marking.mark_sending(c, outgoing, NOW, "worker:1"))
     _mark(syncd, made=1)
     file = syncd.directory / "syncd.db"
     with closing(sqlite3.connect(file)) as connection:

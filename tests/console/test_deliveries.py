@@ -6,7 +6,7 @@ import pytest
 
 from syncd.console.context import who
 from syncd.model.delivery import DeliveryState
-from syncd.store import outbox
+from syncd.store import marking, outbox
 
 FIELDS = [
     "id",
@@ -76,7 +76,7 @@ def test_one_is_shown_in_full_with_its_contents_and_attempts(three):
     """`deliveries show` has the message, the attempts with their evidence, and what to do."""
     syncd = three
     outgoing = syncd.stored(lambda c: outbox.find_outgoing(c, 1))
-    syncd.stored(lambda c: outbox.mark_sending(c, outgoing, NOW, "worker:1"))
+    syncd.stored(lambda c: marking.mark_sending(c, outgoing, NOW, "worker:1"))
     ran = syncd("deliveries", "show", 1)
     assert "content of r1" in ran.out
     assert "on the wire" in ran.out

@@ -6,7 +6,7 @@ import pytest
 
 from syncd.model.delivery import DeliveryState, Outcome, Reached
 from syncd.model.health import PauseCause
-from syncd.store import health, outbox
+from syncd.store import health, marking, outbox, recording
 from syncd.store.outbox import Record
 from syncd.store.standing import Decision, write_decision
 
@@ -20,9 +20,9 @@ def attempt(syncd, delivery_id: int, outcome: Outcome, state: DeliveryState, sec
 
     def make(connection) -> bool:
         outgoing = outbox.find_outgoing(connection, delivery_id)
-        attempt_id = outbox.mark_sending(connection, outgoing, at, "worker:1")
+        attempt_id = marking.mark_sending(connection, outgoing, at, "worker:1")
         record = Record(attempt_id, delivery_id, outgoing.thread_key, outcome=outcome, state=state, **given)
-        return outbox.record(connection, record, at)
+        return recording.record(connection, record, at)
 
     assert syncd.stored(make)
 

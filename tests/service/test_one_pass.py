@@ -1,5 +1,6 @@
 """One pass that cannot do what it is for ends all the same, says so, and leaves the rest to the next one."""
 
+import asyncio
 import os
 
 import pytest_asyncio
@@ -55,6 +56,37 @@ async def test_a_database_that_comes_back_soon_does_not(world, waiting) -> None:
     world.clock.loop.call_later(PATIENCE_SECONDS / 2, away.rename, file)
     assert await waiting.once() == []
     assert world.sent() == ["waits", "waits too"]
+
+
+class Late:
+    """A backend that tells what a look has seen only when what was on its way has come to its end.
+
+    `idle_after`: how many had arrived whenever the dispatcher said that nothing may start any more.
+    """
+
+    def __init__(self, backend, world, dispatcher) -> None:
+        self._backend, self.dialect, self._world, self._dispatcher = backend, backend.dialect, world, dispatcher
+        self.transact, self.close = backend.transact, backend.close
+        self.idle_after: set[int] = set()
+
+    async def read(self, operation):
+        if self._dispatcher.idle:
+            self.idle_after.add(len(self._world.sandbox.communications))
+        was_busy = self._dispatcher.in_flight > 0
+        seen = await self._backend.read(operation)
+        while was_busy and self._dispatcher.in_flight:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.001)
+        return seen
+
+
+async def test_what_an_end_has_left_due_does_not(world, waiting) -> None:
+    """A look that saw nothing due, as the thread was sending, is not the last one: its next one is due by then."""
+    late = Late(world.database.backend, world, waiting.apis["berlin"].dispatcher)
+    world.database.backend = late
+    world.sandbox.answer_delay = lambda: 1.0
+    assert await waiting.once() == []
+    assert world.sent() == ["waits", "waits too"]
+    assert late.idle_after <= {2}
 
 
 async def test_answers_that_take_long_do_not(world, waiting) -> None:

@@ -13,7 +13,7 @@ from syncd.model.communication import Channel, Direction, Message, Thread, Threa
 from syncd.model.delivery import DeliveryState, Lane, Outcome, Reached
 from syncd.model.link import NewLink
 from syncd.model.ticket import Ticket, TicketRef
-from syncd.store import link_changes, links, lists, outbox, replies
+from syncd.store import link_changes, links, lists, marking, outbox, recording, replies
 from syncd.store.database import Database, open_database
 from syncd.store.heads import due_heads
 from syncd.store.outbox import Outgoing, Record
@@ -74,14 +74,14 @@ class Filled:
 
     async def mark(self, delivery_id: int, **more: Any) -> int | None:
         """Mark a delivery as sending; return the attempt's id."""
-        return await self.do(outbox.mark_sending, await self.outgoing(delivery_id), self.now, "worker", **more)
+        return await self.do(marking.mark_sending, await self.outgoing(delivery_id), self.now, "worker", **more)
 
     async def end(self, delivery_id: int, outcome: Outcome, state: DeliveryState, **more: Any) -> int:
         """Mark a delivery and record an outcome; return the attempt's id."""
         outgoing = await self.outgoing(delivery_id)
-        attempt_id = await self.do(outbox.mark_sending, outgoing, self.now, "worker")
+        attempt_id = await self.do(marking.mark_sending, outgoing, self.now, "worker")
         assert attempt_id is not None
-        await self.do(outbox.record, record(attempt_id, outgoing, outcome, state, **more), self.now)
+        await self.do(recording.record, record(attempt_id, outgoing, outcome, state, **more), self.now)
         return attempt_id
 
     async def items(self, **wanted: Any) -> list[lists.DeliveryItem]:

@@ -17,7 +17,7 @@ from syncd.model.errors import StoreError
 from syncd.model.health import PauseCause
 from syncd.model.link import Cause
 from syncd.model.ticket import Ticket
-from syncd.store import floods, health, holding, link_changes, links, outbox, replies, standing
+from syncd.store import floods, health, holding, link_changes, links, marking, replies, standing
 from syncd.store.database import Database, open_database
 from syncd.store.heads import due_heads
 from syncd.store.high_water import HighWater
@@ -102,7 +102,7 @@ async def test_of_two_workers_neither_sends_what_is_held_back(filled, database_u
     other = open_database(database_url)
     both = [database.write(lambda c: holding.hold_back(c, thread_key)) for database in (filled.database, other)]
     assert await asyncio.gather(*both) == [True, True]
-    assert await filled.do(outbox.mark_sending, outgoing, filled.now, "worker") is None
+    assert await filled.do(marking.mark_sending, outgoing, filled.now, "worker") is None
     assert await filled.heads() == []
     await filled.do(floods.release, [older], filled.now)
     assert await other.write(lambda c: holding.hold_back(c, thread_key)) is False

@@ -3,7 +3,7 @@
 import pytest
 
 from syncd.model.delivery import DeliveryState, InDoubtPolicy, Outcome, Reached
-from syncd.store import late, lists, outbox, standing
+from syncd.store import late, lists, outbox, recording, standing
 from syncd.store.standing import Decision, Resolution
 
 
@@ -35,7 +35,7 @@ async def doubted(filled, policy: InDoubtPolicy = InDoubtPolicy.HOLD) -> outbox.
 
 async def come_late(filled, record) -> bool:
     """Record an outcome as an attempt does."""
-    return await filled.do(lambda c: outbox.record(c, record, filled.now) or late.settle_late(c, record, filled.now))
+    return await filled.do(lambda c: recording.record(c, record, filled.now) or late.settle_late(c, record, filled.now))
 
 
 @pytest.mark.parametrize("policy", list(InDoubtPolicy))

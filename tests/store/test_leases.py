@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from syncd.model.delivery import InDoubtPolicy
 from syncd.model.errors import StoreError
 from syncd.model.lease import Kind, Lease, Subject
-from syncd.store import leases, outbox, standing, threads
+from syncd.store import leases, marking, standing, threads
 from syncd.store.database import Database, open_database
 from syncd.store.schema import ensure_schema
 from syncd.store.tables import lease
@@ -116,7 +116,7 @@ async def test_a_mark_that_is_being_committed_keeps_the_lease_from_being_taken(
 
     def mark(connection):
         assert leases.is_held(connection, held)
-        assert outbox.mark_sending(connection, outgoing, filled.now, "a") is not None
+        assert marking.mark_sending(connection, outgoing, filled.now, "a") is not None
 
     await slow.run_sync(mark)
     await run_out(database)

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from syncd.model.delivery import DeliveryState, Lane, Outcome
 from syncd.model.health import PauseCause
 from syncd.model.link import Cause
-from syncd.store import due, health, link_changes, lists, outbox
+from syncd.store import due, health, link_changes, lists, marking, outbox, recording
 from syncd.store.heads import find_next_due
 from syncd.store.tables import delivery
 from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER, note_due, settle
@@ -67,9 +67,9 @@ async def test_an_outcome_is_recorded_once(filled, ended) -> None:
     outgoing = await filled.outgoing(1)
     attempt_id = await filled.mark(1)
     delivered = ended(attempt_id, outgoing, Outcome.DELIVERED, DeliveryState.DELIVERED, communication_id=77)
-    assert await filled.do(outbox.record, delivered, filled.now) is True
+    assert await filled.do(recording.record, delivered, filled.now) is True
     again = ended(attempt_id, outgoing, Outcome.IN_DOUBT, DeliveryState.IN_DOUBT)
-    assert await filled.do(outbox.record, again, filled.now) is False
+    assert await filled.do(recording.record, again, filled.now) is False
     assert await filled.states() == {"first": "delivered", "second": "pending"}
     assert [item.communication_id for item in await filled.items(state="delivered")] == [77]
     assert await filled.heads() == ["second"]
@@ -82,7 +82,7 @@ async def test_what_changed_since_it_was_read_is_not_marked(filled) -> None:
     await filled.enqueue(1, "first")
     outgoing = await filled.outgoing(1)
     await filled.do(lambda c: c.execute(update(delivery).values(version=2)))
-    assert await filled.do(outbox.mark_sending, outgoing, filled.now, "worker") is None
+    assert await filled.do(marking.mark_sending, outgoing, filled.now, "worker") is None
     assert await filled.heads() == ["first"]
 
 
@@ -103,7 +103,7 @@ async def test_a_suspended_or_removed_link_sends_nothing(filled) -> None:
     outgoing = await filled.outgoing(1)
     await filled.do(link_changes.suspend, filled.links[1], Cause.TICKET_GONE, "gone")
     assert await filled.heads() == []
-    assert await filled.do(outbox.mark_sending, outgoing, filled.now, "worker") is None
+    assert await filled.do(marking.mark_sending, outgoing, filled.now, "worker") is None
     await filled.do(link_changes.resume, filled.links[1], filled.now)
     assert await filled.heads() == ["first"]
     assert await filled.do(link_changes.remove, filled.links[1], filled.now) == 1
@@ -143,10 +143,10 @@ async def test_a_failure_before_marking_is_an_attempt_all_the_same(filled, ended
     await filled.link(1)
     await filled.enqueue(1, "first")
     outgoing = await filled.outgoing(1)
-    attempt_id = await filled.do(outbox.open_unsent, outgoing, filled.now, "worker")
+    attempt_id = await filled.do(marking.open_unsent, outgoing, filled.now, "worker")
     later = filled.now + timedelta(seconds=5)
     unsent = ended(attempt_id, outgoing, Outcome.NOT_SENT, DeliveryState.PENDING, due_at=later, counts_as_failure=True)
-    assert await filled.do(outbox.record, unsent, filled.now)
+    assert await filled.do(recording.record, unsent, filled.now)
     full = await filled.database.read(lambda c: lists.find_delivery(c, 1))
     assert [(one.number, one.outcome) for one in full.attempts] == [(1, "not_sent")]
     assert await filled.heads() == []

@@ -10,6 +10,10 @@
 # make promises break each promise in a copy of the tree, and see its tests fail (minutes; not in CI)
 # make docs    the tables of adapters, the manual page and the table of commands for shells, anew from the code
 # make lock    requirements.lock anew from pyproject.toml (needs uv, which nothing else does)
+# make bench   figures, each as a ratio to a floor measured in the same run (BENCH="delivery --rounds 3": see --help);
+#              what needs PostgreSQL wants SYNCD_TEST_POSTGRESQL, as `make test` does (tests/servers/postgresql.sh start)
+# make bench-peers  tap-zendesk, dlt and syncd read the same Zendesk: CPU and requests; the peers come from PyPI, pinned
+#              (bench/peers/*.txt), into environments of their own under .bench (PEERS="--rounds 3 --shipped")
 # make clean   remove the virtual environment and what the tools have cached
 #
 # Each sets up .venv by itself, once, with Python 3.11 or newer and nothing else; make PYTHON=/path/to/python3.12 picks one.
@@ -26,7 +30,7 @@ PYTHON ?= $(shell for one in python3 python3.14 python3.13 python3.12 python3.11
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test crash machine fuzz soak lint docs lock clean promises
+.PHONY: demo test crash machine fuzz soak lint docs lock clean promises bench bench-peers
 .DEFAULT_GOAL := test
 
 demo: $(STAMP)
@@ -63,6 +67,12 @@ lint: $(STAMP)
 
 promises: $(STAMP)
 	$(BIN)/python -m tests.promises
+
+bench: $(STAMP)
+	$(BIN)/python -m bench $(BENCH)
+
+bench-peers: $(STAMP)
+	$(BIN)/python -m bench.peers $(PEERS)
 
 docs: $(STAMP)
 	$(BIN)/python -m tests.docs.adapter_table

@@ -6,6 +6,7 @@ page holds. Times in a query are read in the account's own zone, those in answer
 compared in answers alone. `Content` in a list is plain for texts and garbage for files: so files are never read.
 """
 
+import asyncio
 import re
 from base64 import b64decode
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
@@ -153,14 +154,11 @@ class RequestTracker(Adapter[RequestTrackerConfig]):
     async def replies(self, ticket: Ticket, since: datetime | None) -> AsyncIterator[Reply]:
         """Yield messages and comments, those of tickets that were merged into this one too.
 
-        It costs two requests for the ticket and its history, and two for each 50 replies: their parts, and the texts
-        among them. The ticket is asked for because RT shows the history of a deleted one as if nothing had happened,
-        that of the other for a merged one, and an empty one for what is forbidden or gone.
+        It costs two requests at once for the ticket and its history, and two for each 50 replies: their parts, and the
+        texts among them. The ticket is asked for because RT shows the history of a deleted one as if nothing had
+        happened, that of the other for a merged one, and an empty one for what is forbidden or gone.
         """
-        state = await self._ticket(ticket.id)
-        if isinstance(state, Unavailable):
-            raise TicketUnavailable(state)
-        rows = {row.id: row for row in await self._history(ticket, since) if row.type in MESSAGES}
+        rows = {row.id: row for row in await self._available_history(ticket, since) if row.type in MESSAGES}
         wanted = sorted(
             (row for row in rows.values() if since is None or row.created_at >= since),
             key=lambda row: (row.created_at, row.id),
@@ -240,6 +238,18 @@ class RequestTracker(Adapter[RequestTrackerConfig]):
         if ticket.id != key:
             return Unavailable(key, Unavailability.MERGED, ticket.id)
         return Unavailable(key, Unavailability.GONE) if ticket.vendor_status == "deleted" else ticket
+
+    async def _available_history(self, ticket: Ticket, since: datetime | None) -> list[Transaction]:
+        """Return the transactions of a ticket that is there; what its history says of any other is dropped unread."""
+        history = asyncio.create_task(self._history(ticket, since))
+        try:
+            state = await self._ticket(ticket.id)
+            if isinstance(state, Unavailable):
+                raise TicketUnavailable(state)
+            return await history
+        finally:
+            history.cancel()
+            await asyncio.gather(history, return_exceptions=True)
 
     async def _history(self, ticket: Ticket, since: datetime | None) -> list[Transaction]:
         """Return the transactions of a ticket, at least those since an instant.

@@ -1,7 +1,6 @@
 """`python -m bench [GROUP...]`: measure, print tables, write JSON, and hold the ratios to those that are kept."""
 
 import argparse
-
 import importlib
 import os
 import platform
@@ -29,7 +28,7 @@ GROUPS = (
 """Each is a module of this package with `async def run(rounds: int) -> list[Figure]`."""
 
 KEPT = Path(__file__).parent / "kept.json"
-RESULT = Path("bench-result.json")
+RESULT = Path(".bench/figures.json")
 
 
 def main() -> int:
@@ -63,6 +62,7 @@ def write(path: Path, figures: Sequence[Figure]) -> None:
     """Write figures as JSON, with what they were measured on."""
     machine = {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count()}
     told = {"machine": machine, "figures": [figure.as_json() for figure in figures]}
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
 
 

@@ -157,7 +157,7 @@ async def _deliver(url: str, folder: Path, address: str) -> Cost:
     with (folder / "log").open("w") as log:
         configure_log("INFO", "json", log)
         sender = await make_sender(database, folder, address, "api0")
-        dispatcher = Dispatcher(sender, _allowed())
+        dispatcher = Dispatcher(sender, allowed())
         stopwatch = Stopwatch()
         running = asyncio.create_task(dispatcher.run())
         await _until_all_delivered(dispatcher)
@@ -199,10 +199,11 @@ async def make_sender(
     )
 
 
-def _allowed() -> asyncio.Event:
-    allowed = asyncio.Event()
-    allowed.set()
-    return allowed
+def allowed() -> asyncio.Event:
+    """Return the leave to send."""
+    leave = asyncio.Event()
+    leave.set()
+    return leave
 
 
 async def _until_all_delivered(dispatcher: Dispatcher) -> None:

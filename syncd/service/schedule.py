@@ -4,7 +4,7 @@ Jobs must be quick: they set events or run a query. APScheduler cancels what run
 clock is set back by an hour its next runs are an hour away; so on a jump every job is scheduled anew.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,7 +32,7 @@ class Schedule:
         """Run a job every so many seconds, from now on; the same name replaces."""
         self._seconds[name] = seconds
         self._scheduler.add_job(
-            job,
+            _in_the_loop(job),
             IntervalTrigger(seconds=seconds, timezone=UTC),
             id=name,
             name=name,
@@ -66,3 +66,14 @@ class Schedule:
         """Return when a job runs next."""
         job = self._scheduler.get_job(name)
         return None if job is None else job.next_run_time
+
+
+def _in_the_loop(job: Job) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Return a job that APScheduler runs in the event loop: a plain function it would run in a thread of its own."""
+
+    async def run() -> None:
+        under_way = job()
+        if under_way is not None:
+            await under_way
+
+    return run

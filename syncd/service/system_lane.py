@@ -34,7 +34,10 @@ HOOKED_AT_ONCE = 20
 
 @dataclass(slots=True)
 class SystemLane:
-    """Polls one system. One task runs it; a backfill is a task of its own beside it."""
+    """Polls one system. One task runs it; a backfill is a task of its own beside it.
+
+    `on_taken_in` is called when a sweep has put something into the outbox, so that it goes out at once.
+    """
 
     system: System
     allowed: Leave
@@ -43,6 +46,7 @@ class SystemLane:
     busy: bool = False
     last_sweep: poll.Sweep | None = None
     meter: Meter = field(default_factory=Unmetered)
+    on_taken_in: Callable[[], None] = lambda: None
     _trigger: asyncio.Event = field(default_factory=asyncio.Event)
     _sweep_due: bool = False
     _backfill: BackfillTask = field(init=False)
@@ -197,6 +201,8 @@ class SystemLane:
             self._count(SweepResult.BUG, began)
             logger.bind(system=system.name).opt(exception=error).error("sweep failed")
             return await self._retry(state, f"{type(error).__name__}; see the log", None)
+        if done.stored.new or done.stored.changed or done.notes:
+            self.on_taken_in()
         if hooked:
             log_sweep(system, done, system.clock.monotonic() - began)
             return None

@@ -6,7 +6,7 @@ Each look is a few seeks into one small index, whatever waits: the systems that 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, bindparam, func, select
 
 from syncd.model.delivery import Lane
 from syncd.store.tables import thread
@@ -41,12 +41,7 @@ def due_heads(connection: Connection, api: str, now: datetime, limit: int, besid
 
 def _systems_with_heads(connection: Connection, api: str, lane: Lane) -> list[str]:
     """Return the systems that have heads at an api, due or not: one look into the index for each."""
-    found: list[str] = []
-    asked = {"its_api": api, "its_lane": lane.value, "after": ""}
-    while (system := connection.execute(_NEXT_SYSTEM, asked).scalar()) is not None:
-        found.append(system)
-        asked["after"] = system
-    return found
+    return list(connection.execute(_SYSTEMS, {"its_api": api, "its_lane": lane.value}).scalars())
 
 
 def _heads_of(connection: Connection, of: tuple[str, Lane, str], now: datetime, limit: int) -> list[Head]:
@@ -95,15 +90,26 @@ def _count(connection: Connection, of: tuple[str, Lane, str], due: ColumnElement
     return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
 
 
+def _first_system(after: ColumnElement[str] | None = None) -> ScalarSelect[str]:
+    """Return the first system that has heads in a lane of an api, or the one that follows another."""
+    this = thread.alias()
+    first = select(func.min(this.c.head_system)).where(
+        this.c.api == bindparam("its_api"), this.c.head_lane == bindparam("its_lane"), this.c.head_due_at.is_not(None)
+    )
+    return (first if after is None else first.where(this.c.head_system > after)).scalar_subquery()
+
+
+def _systems() -> Select[str]:
+    """Return the statement that hops through the index, from each system to the next."""
+    found = select(_first_system().label("system")).cte("found", recursive=True)
+    found = found.union_all(select(_first_system(found.c.system)).where(found.c.system.is_not(None)))
+    return select(found.c.system).where(found.c.system.is_not(None))
+
+
 # Written once: to write a statement anew costs more than to run it.
 _OF_LANE = (thread.c.api == bindparam("its_api")) & (thread.c.head_lane == bindparam("its_lane"))
 _OF_SYSTEM = _OF_LANE & (thread.c.head_system == bindparam("its_system"))
-_NEXT_SYSTEM = (
-    select(thread.c.head_system)
-    .where(_OF_LANE, thread.c.head_due_at.is_not(None), thread.c.head_system > bindparam("after"))
-    .order_by(thread.c.head_system)
-    .limit(1)
-)
+_SYSTEMS = _systems()
 _HEADS = (
     select(thread.c.id, thread.c.head_delivery_id, thread.c.head_due_at)
     .where(_OF_SYSTEM, thread.c.head_due_at <= bindparam("now"))

@@ -177,7 +177,7 @@ class Daemon:
         every = self._schedule.every
         for name, system in self.settings.systems.items():
             every(f"sweep {name}", system.poll_seconds, partial(self.parts.trigger, name))
-        every("drain", 1.0, self.parts.wake_dispatchers)
+        every("drain", 1.0, self.parts.wake_due)
         every("requests", 1.0, self._look_for_requests)
         every("tidy", 3600.0, self._tidy)
         self._schedule.start()

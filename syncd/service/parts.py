@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from loguru import logger
 
 from syncd.model.clock import Clock
+from syncd.model.errors import StoreError
 from syncd.model.lease import Kind, Leave, OwnersLeave, Subject, Tenure
 from syncd.model.meter import Meter, Unmetered
 from syncd.service.settings import Settings
 from syncd.service.wiring import ApiPart, Shared, SystemPart, make_api, make_system, worker_name
 from syncd.store.database import Database
 from syncd.store.due import Owned
+from syncd.store.heads import apis_with_due
 from syncd.store.high_water import HighWater
 from syncd.store.leases import FencedDatabase
 from syncd.sync.collect import System
@@ -90,7 +92,9 @@ class Parts:
             leave, database = self._leave(self.may_poll, tenure), self.database
             if tenure is not None:
                 database = FencedDatabase(self.database, tenure.lease)
-            self.systems[name] = make_system(name, self.settings.systems[name], database, self.clock, leave, self.meter)
+            part = make_system(name, self.settings.systems[name], database, self.clock, leave, self.meter)
+            part.lane.on_taken_in = self.wake_due
+            self.systems[name] = part
             return
         shared = Shared(self.database, self.clock, self.high_water, self.worker, self.meter)
         leave = self._leave(self.may_send, tenure)
@@ -175,6 +179,17 @@ class Parts:
         """Let every dispatcher look for due work."""
         for part in self.apis.values():
             part.dispatcher.wake()
+
+    async def wake_due(self) -> None:
+        """Let those dispatchers look that have something due; the others sleep until they have, or somebody looks."""
+        now = self.clock.now()
+        try:
+            due = await self.database.read(lambda c: apis_with_due(c, now))
+        except StoreError:
+            self.wake_dispatchers()  # each of them finds out, says so, and tries again
+            return
+        for name in due & self.apis.keys():
+            self.apis[name].dispatcher.wake()
 
     async def replace(self, new: Settings) -> set[str]:
         """Take in changed settings: end what changed or went, make what changed or came; return changed systems."""

@@ -46,7 +46,7 @@ class SystemLane:
     busy: bool = False
     last_sweep: poll.Sweep | None = None
     meter: Meter = field(default_factory=Unmetered)
-    on_taken_in: Callable[[], None] = lambda: None
+    on_taken_in: Callable[[], Awaitable[None]] | None = None
     _trigger: asyncio.Event = field(default_factory=asyncio.Event)
     _sweep_due: bool = False
     _backfill: BackfillTask = field(init=False)
@@ -201,8 +201,8 @@ class SystemLane:
             self._count(SweepResult.BUG, began)
             logger.bind(system=system.name).opt(exception=error).error("sweep failed")
             return await self._retry(state, f"{type(error).__name__}; see the log", None)
-        if done.stored.new or done.stored.changed or done.notes:
-            self.on_taken_in()
+        if self.on_taken_in is not None and (done.stored.new or done.stored.changed or done.notes):
+            await self.on_taken_in()
         if hooked:
             log_sweep(system, done, system.clock.monotonic() - began)
             return None

@@ -52,6 +52,11 @@ def _heads_of(connection: Connection, of: tuple[str, Lane, str], now: datetime, 
     ]
 
 
+def apis_with_due(connection: Connection, now: datetime) -> set[str]:
+    """Return the apis that have a head that is due: a hop through the index for each that has one, due or not."""
+    return set(connection.execute(_APIS_WITH_DUE, {"now": now}).scalars())
+
+
 def find_next_due(connection: Connection, api: str) -> datetime | None:
     """Return the earliest instant at which a head of this api is due, if any waits."""
     instants = [
@@ -106,6 +111,19 @@ def _systems() -> Select[str]:
     return select(found.c.system).where(found.c.system.is_not(None))
 
 
+def _first_api(after: ColumnElement[str] | None = None) -> ScalarSelect[str]:
+    this = thread.alias()
+    first = select(func.min(this.c.api)).where(this.c.head_due_at.is_not(None))
+    return (first if after is None else first.where(this.c.api > after)).scalar_subquery()
+
+
+def _apis_with_due() -> Select[str]:
+    found = select(_first_api().label("api")).cte("found", recursive=True)
+    found = found.union_all(select(_first_api(found.c.api)).where(found.c.api.is_not(None)))
+    is_due = select(thread.c.id).where(thread.c.api == found.c.api, thread.c.head_due_at <= bindparam("now")).exists()
+    return select(found.c.api).where(found.c.api.is_not(None), is_due)
+
+
 # Written once: to write a statement anew costs more than to run it.
 _OF_LANE = (thread.c.api == bindparam("its_api")) & (thread.c.head_lane == bindparam("its_lane"))
 _OF_SYSTEM = _OF_LANE & (thread.c.head_system == bindparam("its_system"))
@@ -117,3 +135,4 @@ _HEADS = (
     .limit(bindparam("most"))
 )
 _FIRST_DUE = select(func.min(thread.c.head_due_at)).where(_OF_SYSTEM, thread.c.head_due_at.is_not(None))
+_APIS_WITH_DUE = _apis_with_due()

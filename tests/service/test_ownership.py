@@ -340,8 +340,8 @@ async def test_a_lease_that_is_about_to_end_lets_nothing_leave(crew) -> None:
     # Its time is up before a mark's commit comes back: the mark is taken back, and no byte has left.
     sender = only.parts.apis["berlin"].dispatcher.sender
     crew.helpdesk.customer_reply(ticket.id, "too late")
-    await only.parts.systems["desk"].lane.turn()
     berlin.ends_at = float("-inf")
+    await only.parts.systems["desk"].lane.turn()
     for tenure in tenures.values():
         tenure.ends_at = min(tenure.ends_at, berlin.ends_at)
     crew.trigger()

@@ -8,8 +8,8 @@ from sqlalchemy import update
 from syncd.model.delivery import DeliveryState, Lane, Outcome
 from syncd.model.health import PauseCause
 from syncd.model.link import Cause
-from syncd.store import due, health, link_changes, lists, marking, outbox, recording
-from syncd.store.heads import find_next_due
+from syncd.store import due, health, holding, link_changes, lists, marking, outbox, recording
+from syncd.store.heads import apis_with_due, find_next_due
 from syncd.store.tables import delivery
 from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER, note_due, settle
 
@@ -48,6 +48,20 @@ async def test_a_system_with_many_heads_hides_no_other(filled) -> None:
     assert await filled.heads(limit=4) == ["calm", "wild 1", "wild 2"]
     assert await filled.database.read(lambda c: find_next_due(c, "berlin")) == filled.now
     assert await filled.database.read(lambda c: find_next_due(c, "hamburg")) is None
+
+
+async def test_only_apis_with_something_due_are_woken(filled) -> None:
+    """An api whose head is due later, or whose threads wait for nothing, is left asleep."""
+    for thread, api in enumerate(("berlin", "hamburg", "munich", "vienna"), start=1):
+        await filled.link(thread, api=api)
+    await filled.enqueue(1, "now")
+    await filled.enqueue(2, "later")
+    await filled.enqueue(4, "now too")
+    later = await filled.outgoing(2)
+    until = filled.now + timedelta(minutes=5)
+    await filled.do(holding.postpone, later.delivery_id, later.thread_key, until)
+    assert await filled.database.read(lambda c: apis_with_due(c, filled.now)) == {"berlin", "vienna"}
+    assert await filled.database.read(lambda c: apis_with_due(c, until)) == {"berlin", "hamburg", "vienna"}
 
 
 async def test_a_thread_sends_one_at_a_time(filled) -> None:

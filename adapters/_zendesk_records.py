@@ -144,7 +144,9 @@ def parse_event(raw: Json) -> Event:
     )
 
 
-def parse_reply(raw: Json, ticket: SeenTicket | None, people: Mapping[int, Person]) -> Reply:
+def parse_reply(
+    raw: Json, ticket: SeenTicket | None, people: Mapping[int, Person], *, first_message: bool = False
+) -> Reply:
     """Return a comment as the comments of a ticket and the export of events have it.
 
     The body is `html_body`: the export documents no `plain_body`, and a reply must read the same from both.
@@ -164,6 +166,7 @@ def parse_reply(raw: Json, ticket: SeenTicket | None, people: Mapping[int, Perso
         channel=Channel.PHONE if voice else channel,
         vendor_channel=word or None,
         attachments=_attachments(raw.get("attachments")),
+        first_message=first_message,
     )
 
 

@@ -279,7 +279,7 @@ class Zendesk(Adapter[ZendeskConfig]):
         people = await self._meet(authors)
         found: dict[str, dict[str, Reply]] = {}
         for event, seen, raw in written:
-            reply = replace(parse_reply(raw, seen, people), first_message=event.opening)
+            reply = parse_reply(raw, seen, people, first_message=event.opening)
             found.setdefault(event.ticket_id, {})[reply.id] = reply
         return {ticket_id: tuple(sorted(replies.values(), key=_age)) for ticket_id, replies in found.items()}
 

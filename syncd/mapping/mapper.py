@@ -6,7 +6,6 @@ import re
 from datetime import datetime
 
 from syncd.mapping.history import is_forward, without_history
-from syncd.mapping.markup import html_to_text
 from syncd.mapping.text import clean, find_web_address, is_blank, one_line, tidy
 from syncd.model.communication import Channel, Direction, Message, ThreadStatus
 from syncd.model.policy import SystemPolicy
@@ -24,7 +23,7 @@ _DIRECTIONS = {
     AuthorKind.UNKNOWN: Direction.INCOMING,
 }
 _STATUS_PLACE = "{status}"
-_TOKEN = re.compile(r"[^\s\"'<>()]+")
+_ADDRESS = re.compile(r"://([^\s\"'<>()]*)")
 
 
 def map_reply(reply: Reply, ticket: Ticket, policy: SystemPolicy) -> Message:
@@ -94,19 +93,16 @@ def fingerprint(reply: Reply) -> str:
     seen = [
         one_line(reply.subject or ""),
         reply.body.format.value,
-        _TOKEN.sub(_without_query, tidy(clean(reply.body.text))),
+        _ADDRESS.sub(_without_query, tidy(clean(reply.body.text))),
         *sorted(one_line(attachment.name) for attachment in reply.attachments),
     ]
     return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
 
 
-def _without_query(token: re.Match[str]) -> str:
-    scheme, separator, rest = token.group().partition("://")
-    if not separator:
-        return scheme
-    address, _, query = rest.partition("?")
+def _without_query(behind_scheme: re.Match[str]) -> str:
+    address, _, query = behind_scheme.group(1).partition("?")
     _, mark, fragment = query.partition("#")
-    return scheme + separator + address + mark + fragment
+    return f"://{address}{mark}{fragment}"
 
 
 def _subject(own: str | None, of_ticket: str | None, number: str) -> str:
@@ -128,6 +124,8 @@ def _content(reply: Reply, subject: str) -> str:
 
 def _plain(body: Body) -> str:
     if body.format is BodyFormat.HTML:
+        from syncd.mapping.markup import html_to_text  # noqa: PLC0415 - megabytes of parsers, for those who have HTML
+
         return html_to_text(body.text)
     return tidy(clean(body.text))
 

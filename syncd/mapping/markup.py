@@ -15,8 +15,9 @@ from inscriptis.html_properties import Display  # type: ignore[import-untyped]
 from inscriptis.model.config import ParserConfig  # type: ignore[import-untyped]
 from inscriptis.model.html_element import HtmlElement  # type: ignore[import-untyped]
 from lxml import etree  # type: ignore[import-untyped]  # lxml ships no types
-from lxml.html import Element, HTMLParser, document_fromstring  # type: ignore[import-untyped]
+from lxml.etree import Element, HTMLParser  # type: ignore[import-untyped]
 
+from syncd.mapping.flow import Flow
 from syncd.mapping.history import ORIGINAL_MESSAGE
 from syncd.mapping.tags import BLOCK_TAGS, UNSEEN_TAGS, link_address, strip_tags, tells_more
 from syncd.mapping.text import clean, is_blank, one_line, tidy
@@ -34,6 +35,7 @@ MOST_COLUMNS = 12
 MOST_CELL_ELEMENTS = 10
 """A table within these three bounds is laid out in columns. Any other is a page layout: its cells are blocks."""
 DEEPEST_LIST = 8
+_PUT_AROUND = 10
 
 # Non-characters: `clean` has removed them from the markup and `_FORGED` from its references, so they are ours.
 _QUOTE_BEGINS, _QUOTE_ENDS = "\ufdd0", "\ufdd1"
@@ -49,6 +51,7 @@ _PARSER_OPTIONS = {"encoding": "utf-8", "remove_comments": True, "remove_pis": T
 _TABLE_TAGS = ("table", "thead", "tbody", "tfoot", "tr", "td", "th")
 _KNOWN_BLOCKS = BLOCK_TAGS.difference(CSS_PROFILES["strict"], _TABLE_TAGS, {"br"})
 _CSS = dict(CSS_PROFILES["strict"]) | {tag: HtmlElement(display=Display.block) for tag in _KNOWN_BLOCKS}
+_FLOW = Flow(_CSS)
 _LAYOUT_FAILURES = (
     etree.LxmlError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
@@ -56,7 +59,7 @@ _LAYOUT_FAILURES = (
 
 def html_to_text(markup: str) -> str:
     """Return the text of HTML as a reader sees it, tidied; never raises, whatever the markup."""
-    markup = _FORGED.sub("\ufffd", _INLINE_DATA.sub("", clean(markup)))
+    markup = _without_tricks(clean(markup))
     if len(markup) > LARGEST_MARKUP or markup.count("<") > MOST_TAGS:
         return tidy(clean(strip_tags(markup)))
     try:
@@ -67,19 +70,37 @@ def html_to_text(markup: str) -> str:
     return tidy(clean(strip_tags(markup) if text is None else text))
 
 
+def _without_tricks(markup: str) -> str:
+    if "data:" in markup.lower():
+        markup = _INLINE_DATA.sub("", markup)
+    return _FORGED.sub("\ufffd", markup) if "&#" in markup else markup
+
+
 def _laid_out(markup: str) -> str | None:
     if is_blank(markup):
         return ""
-    tree = document_fromstring(markup.encode(), parser=HTMLParser(**_PARSER_OPTIONS))
-    if _depth(tree) > DEEPEST_MARKUP:
+    # The elements of lxml itself: those of lxml.html are looked up in Python, one by one, and are not needed.
+    tree = etree.fromstring(markup.encode(), parser=HTMLParser(**_PARSER_OPTIONS))
+    if tree is None:
         return None
-    _prepare(tree)
+    # Nothing is deeper than there are tags, but for the few that the parser puts around them.
+    if markup.count("<") > DEEPEST_MARKUP - _PUT_AROUND and _depth(tree) > DEEPEST_MARKUP:
+        return None
+    has_attributes = _prepare(tree)
+    text = None if has_attributes else _FLOW.find_text(tree)
+    if text is None:
+        text = _by_inscriptis(tree)
+    if len(text) > LARGEST_SWELLING * len(markup) + 1000:
+        return None
+    has_quotes = _QUOTE_BEGINS in text or _QUOTE_ENDS in text
+    return _with_quote_marks(text.split("\n")) if has_quotes else text
+
+
+def _by_inscriptis(tree: Element) -> str:
     # inscriptis writes into the body's style, so each layout has its own: two may run in two threads.
     css = _CSS | {"body": copy(_CSS["body"])}
     text: str = Inscriptis(tree, ParserConfig(css=css)).get_text()
-    if len(text) > LARGEST_SWELLING * len(markup) + 1000:
-        return None
-    return _with_quote_marks(text.split("\n"))
+    return text
 
 
 def _depth(tree: Element) -> int:
@@ -90,25 +111,34 @@ def _depth(tree: Element) -> int:
     return deepest
 
 
-def _prepare(tree: Element) -> None:
-    """Rewrite the tree into text and structure. Children come before their parents."""
+def _prepare(tree: Element) -> bool:
+    """Rewrite the tree into text and structure; return whether attributes are left. Children come before parents."""
+    has_attributes = False
     elements = [element for element in tree.iter() if isinstance(element.tag, str)]
     columns: set[Element] = set()
     for element in reversed(elements):
-        style = "".join((element.get("style") or "").lower().split())
-        if element.tag in UNSEEN_TAGS or element.get("hidden") is not None or _HIDING.search(style):
+        attributes = element.attrib
+        style = "".join((attributes.get("style") or "").lower().split()) if attributes else ""
+        if element.tag in UNSEEN_TAGS or (attributes and ("hidden" in attributes or _HIDING.search(style))):
             element.clear(keep_tail=True)
             element.tag = "span"
             continue
         _show(element)
         if element.tag == "table" and _is_data(element):
             columns.update(element.iter(*_TABLE_TAGS))
-        elif element.tag == "div" and (element.get("id") == "divRplyFwdMsg" or _OUTLOOK_LINE.search(style)):
+        elif element.tag == "div" and attributes and _is_outlook_line(element, style):
             _insert_first(element, ORIGINAL_MESSAGE)
-        _keep_attributes(element, style)
+        if attributes:
+            _keep_attributes(element, style)
+            has_attributes |= bool(element.attrib)
     for element in elements:
         if _is_plain_block(element, columns):
             element.tag = "div"
+    return has_attributes
+
+
+def _is_outlook_line(element: Element, style: str) -> bool:
+    return element.get("id") == "divRplyFwdMsg" or _OUTLOOK_LINE.search(style) is not None
 
 
 def _is_plain_block(element: Element, columns: set[Element]) -> bool:

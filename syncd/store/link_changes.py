@@ -12,6 +12,7 @@ from syncd.model.delivery import DeliveryState
 from syncd.model.link import Cause, LinkState
 from syncd.model.ticket import Ticket
 from syncd.model.vanished import Others, Vanished
+from syncd.store.among import among
 from syncd.store.floods import is_held
 from syncd.store.links import followed
 from syncd.store.statement import chunks, upsert
@@ -24,28 +25,28 @@ _VANISHED = "vanished "
 
 def mark_due(connection: Connection, system: str, ticket_ids: Sequence[str], now: datetime) -> int:
     """Make the links to these tickets due now; return how many there are."""
-    marked = 0
-    for some in chunks(ticket_ids):
-        statement = update(link).where(link.c.system == system, link.c.ticket_id.in_(some), followed())
-        marked += connection.execute(statement.values(collect_due_at=now)).rowcount
-    return marked
+    if not ticket_ids:
+        return 0
+    these = update(link).where(link.c.system == system, among(link.c.ticket_id, "ids"), followed())
+    return connection.execute(these.values(collect_due_at=now), {"ids": ticket_ids}).rowcount
+
+
+def ticket_values(ticket: Ticket) -> dict[str, Any]:
+    """Return the columns of a link that hold what is known of its ticket."""
+    return {
+        "ticket_id": ticket.id,
+        "ticket_number": ticket.number,
+        "ticket_link": ticket.link,
+        "subject": ticket.subject,
+        "vendor_status": ticket.vendor_status,
+        "assignee": ticket.assignee,
+        "ticket_updated_at": ticket.updated_at,
+    }
 
 
 def set_ticket(connection: Connection, link_id: int, ticket: Ticket) -> None:
     """Store what is known of a link's ticket now."""
-    connection.execute(
-        update(link)
-        .where(link.c.id == link_id)
-        .values(
-            ticket_id=ticket.id,
-            ticket_number=ticket.number,
-            ticket_link=ticket.link,
-            subject=ticket.subject,
-            vendor_status=ticket.vendor_status,
-            assignee=ticket.assignee,
-            ticket_updated_at=ticket.updated_at,
-        )
-    )
+    connection.execute(update(link).where(link.c.id == link_id).values(ticket_values(ticket)))
 
 
 def resolve(connection: Connection, link_id: int, ticket: Ticket, status: ThreadStatus, now: datetime) -> bool:

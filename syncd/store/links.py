@@ -11,6 +11,7 @@ from syncd.model.communication import Thread, ThreadStatus
 from syncd.model.errors import Conflict
 from syncd.model.link import Cause, Link, LinkState, NewLink
 from syncd.model.ticket import Ticket, TicketRef
+from syncd.store.among import among
 from syncd.store.statement import chunks
 from syncd.store.tables import link, thread
 from syncd.store.threads import ensure_thread
@@ -163,11 +164,10 @@ def by_ids(connection: Connection, link_ids: Sequence[int]) -> list[Link]:
 
 def of_tickets(connection: Connection, system: str, ticket_ids: Sequence[str]) -> list[Link]:
     """Return the links to these tickets that are followed: active, or suspended because the thread refuses."""
-    found: list[Link] = []
-    for some in chunks(ticket_ids):
-        statement = _select().where(link.c.system == system, link.c.ticket_id.in_(some), followed())
-        found += [_link(row) for row in connection.execute(statement.order_by(link.c.id))]
-    return found
+    if not ticket_ids:
+        return []
+    statement = _select().where(link.c.system == system, among(link.c.ticket_id, "ids"), followed())
+    return [_link(row) for row in connection.execute(statement.order_by(link.c.id), {"ids": ticket_ids})]
 
 
 def followed() -> Any:

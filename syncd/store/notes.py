@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from syncd.model.collected import Collected, NewDelivery, Stored
 from syncd.model.delivery import DeliveryKind
 from syncd.model.link import LinkState
-from syncd.store.enqueue import insert_delivery
+from syncd.store.enqueue import insert_deliveries
 from syncd.store.tables import link, thread
 from syncd.store.threads import settle
 
@@ -40,6 +40,6 @@ def add_note(connection: Connection, collected: Collected, note: NewDelivery, no
     still = connection.execute(select(thread.c.note_due).where(thread.c.id == collected.thread_key)).scalar_one()
     if still is None or note.kind is not DeliveryKind.STATUS_NOTE:
         return False
-    insert_delivery(connection, collected, note, now, Stored())
+    insert_deliveries(connection, [(collected, note)], now, Stored())
     settle(connection, collected.thread_key)
     return True

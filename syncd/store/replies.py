@@ -1,285 +1,161 @@
-"""The way in: replies of a ticket become ledger rows and deliveries, in one transaction with the cursor.
+"""The way in: replies of tickets become ledger rows and deliveries, in one transaction with the cursor.
 
-The ledger decides what is new. A reply has one row per thread for good; whoever inserts it first decides.
+The ledger decides what is new. A reply has one row per thread for good; whoever inserts it first decides. A page of
+the feed takes as many statements as one reply does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import BigInteger, Connection, Text, bindparam, select, text, update
+from sqlalchemy.dialects.postgresql import Insert as PostgreSQLInsert
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from syncd.model.collected import Change, Collected, Disposition, Known, NewDelivery, Stored
-from syncd.model.communication import ThreadStatus
-from syncd.model.delivery import DeliveryKind, DeliveryState, Lane
+from syncd.model.collected import Collected, Disposition, Entry, NewDelivery, Stored
 from syncd.model.link import LinkState
-from syncd.model.ticket import Cursor, Ticket
-from syncd.store import link_changes
-from syncd.store.enqueue import insert_delivery, message_values
-from syncd.store.statement import chunks, insert
-from syncd.store.tables import cursor, delivery, ledger, link, thread
-from syncd.store.threads import lock, settle
+from syncd.model.ticket import Cursor
+from syncd.store.among import among, rows_of
+from syncd.store.changing import apply_changes
+from syncd.store.enqueue import insert_deliveries
+from syncd.store.known import find_known, find_known_of, waiting_replies
+from syncd.store.progress import LINKS_NOW, store_progress
+from syncd.store.settling import lock_all, settle_all
+from syncd.store.statement import insert
+from syncd.store.tables import cursor, delivery, ledger
 
-STATUS_CHANGED_REASON = "the status changed again before this was sent"
+__all__ = [
+    "find_known",
+    "find_known_of",
+    "start_feed",
+    "store_all",
+    "store_collected",
+    "store_cursor",
+    "waiting_replies",
+]
 
+_KEY = ("thread_key", "system", "reply_id")
+_Key = tuple[int, str, str]
 
-def find_known(connection: Connection, thread_key: int, system: str, reply_ids: Sequence[str]) -> dict[str, Known]:
-    """Return what is known of these replies in a thread, by reply id."""
-    known: dict[str, Known] = {}
-    for some in chunks(reply_ids):
-        statement = (
-            select(
-                ledger.c.reply_id,
-                ledger.c.disposition,
-                delivery.c.id,
-                delivery.c.state,
-                delivery.c.fingerprint,
-                delivery.c.version,
-                delivery.c.lane,
-                delivery.c.occurred_at,
-            )
-            .select_from(
-                ledger.outerjoin(
-                    delivery,
-                    (delivery.c.thread_key == ledger.c.thread_key)
-                    & (delivery.c.reply_id == ledger.c.reply_id)
-                    & (delivery.c.system == ledger.c.system),
-                )
-            )
-            .where(ledger.c.thread_key == thread_key, ledger.c.system == system, ledger.c.reply_id.in_(some))
-            .order_by(delivery.c.id)
-        )
-        # A correction has its reply's id too; the last row of a reply is the one an edit is held against.
-        known.update((row.reply_id, _known(row)) for row in connection.execute(statement))
-    return known
-
-
-def _known(row: Any) -> Known:
-    if row.id is None:
-        return Known(Disposition(row.disposition))
-    return Known(
-        Disposition(row.disposition),
-        row.id,
-        DeliveryState(row.state),
-        row.fingerprint,
-        row.version,
-        Lane(row.lane),
-        row.occurred_at,
-    )
-
-
-def waiting_replies(
-    connection: Connection, thread_key: int, of: tuple[str, Ticket] | None = None, read_by: datetime | None = None
-) -> dict[str, Known]:
-    """Return the replies of a thread that still wait to be sent, by reply id.
-
-    `of`: those of this system's ticket alone, not of one that was merged into it or that the thread was tied to
-    before. `read_by`: those alone that were known when a reading began at this instant; it need not hold a later one.
-    """
-    statement = select(delivery).where(
-        delivery.c.thread_key == thread_key,
-        delivery.c.state == DeliveryState.PENDING.value,
-        delivery.c.reply_id.is_not(None),
-    )
-    if of is not None:
-        system, ticket = of
-        statement = statement.where(delivery.c.system == system, delivery.c.ticket_number == ticket.number)
-    if read_by is not None:
-        statement = statement.where(delivery.c.read_at <= read_by)
-    return {
-        row.reply_id: Known(
-            Disposition.DELIVERY,
-            row.id,
-            DeliveryState.PENDING,
-            row.fingerprint,
-            row.version,
-            Lane(row.lane),
-            row.occurred_at,
-            row.kind == DeliveryKind.CORRECTION.value,
-        )
-        for row in connection.execute(statement)
-    }
+_TOLD = rows_of("told", thread_key=BigInteger(), system=Text(), reply_id=Text(), disposition=Text())
+_CONFIRM = update(delivery).where(among(delivery.c.id, "ids")).values(read_at=bindparam("now"))
 
 
 def store_collected(connection: Connection, collected: Collected, now: datetime) -> Stored:
-    """Store what a reading means for one link, in the caller's transaction.
+    """Store what a reading means for one link, in the caller's transaction."""
+    return store_all(connection, [collected], now)
 
-    For a link that was removed meanwhile, or follows another ticket now, the reading says only what became of the
+
+def store_all(connection: Connection, readings: Sequence[Collected], now: datetime) -> Stored:
+    """Store what readings mean for links of different threads, in the caller's transaction.
+
+    For a link that was removed meanwhile, or follows another ticket now, a reading says only what became of the
     deliveries that wait: what is internal by now must not leave, whoever's it is.
     """
     stored = Stored()
-    lock(connection, collected.thread_key)
-    row = connection.execute(select(link.c.state, link.c.ticket_id).where(link.c.id == collected.link_id)).first()
-    if row is None:
+    if not readings:
         return stored
-    is_removed = row.state == LinkState.REMOVED.value
-    stored.elsewhere += not is_removed and collected.ticket is not None and collected.ticket.id != row.ticket_id
-    is_ours = not is_removed and not stored.elsewhere
-    if is_ours:
-        _store_entries(connection, collected, now, stored)
-    for change in collected.changes:
-        stored.changed += _apply(connection, change, now)
-    for some in chunks(collected.confirmed):
-        connection.execute(update(delivery).where(delivery.c.id.in_(some)).values(read_at=now))
-    if is_ours:
-        _store_ticket(connection, collected, now)
-    settle(connection, collected.thread_key)
+    lock_all(connection, {one.thread_key for one in readings})
+    links = {row.id: row for row in connection.execute(LINKS_NOW, {"ids": [one.link_id for one in readings]})}
+    there = [one for one in readings if one.link_id in links]
+    ours = []
+    for one in there:
+        row = links[one.link_id]
+        if row.state != LinkState.REMOVED.value:
+            if one.ticket is None or one.ticket.id == row.ticket_id:
+                ours.append(one)
+            else:
+                stored.elsewhere += 1
+    insert_deliveries(connection, _new_deliveries(connection, ours, stored), now, stored)
+    stored.changed += apply_changes(connection, [change for one in there for change in one.changes], now)
+    if confirmed := [delivery_id for one in there for delivery_id in one.confirmed]:
+        connection.execute(_CONFIRM, {"ids": confirmed, "now": now})
+    store_progress(connection, ours, links, now)
+    settle_all(connection, {one.thread_key for one in there})
     return stored
 
 
-def _store_entries(connection: Connection, collected: Collected, now: datetime, stored: Stored) -> None:
-    fresh = _enter(connection, collected)
-    for entry in collected.entries:
-        if entry.reply_id not in fresh:
-            continue
-        if entry.delivery is not None:
-            insert_delivery(connection, collected, entry.delivery, now, stored)
-        elif entry.disposition is Disposition.WITHHELD:
-            stored.withheld += 1
-        else:
-            stored.skipped += 1
-    for correction in collected.corrections:
-        if not _is_corrected(connection, collected, correction):
-            insert_delivery(connection, collected, correction, now, stored)
-
-
-def _is_corrected(connection: Connection, collected: Collected, correction: NewDelivery) -> bool:
-    """Say whether another reading at the same time has queued this very text already."""
-    newest = connection.execute(
-        select(delivery.c.fingerprint)
-        .where(
-            delivery.c.thread_key == collected.thread_key,
-            delivery.c.system == collected.system,
-            delivery.c.reply_id == correction.reply_id,
-        )
-        .order_by(delivery.c.id.desc())
-        .limit(1)
-    ).first()
-    return newest is not None and newest.fingerprint == correction.fingerprint
-
-
-def _enter(connection: Connection, collected: Collected) -> set[str]:
-    """Enter replies into the ledger; return the ids of those that were new to it, or took another's place."""
-    fresh: set[str] = set()
-    for some in chunks(collected.entries, 150):
-        rows = [
-            {
-                "thread_key": collected.thread_key,
-                "system": collected.system,
-                "reply_id": entry.reply_id,
-                "disposition": entry.disposition.value,
-            }
-            for entry in some
+def _new_deliveries(
+    connection: Connection, readings: Sequence[Collected], stored: Stored
+) -> list[tuple[Collected, NewDelivery]]:
+    """Enter replies into the ledger; return the deliveries of those that were new to it, and corrections."""
+    new: list[tuple[Collected, NewDelivery]] = []
+    fresh = _enter(connection, [(one, entry) for one in readings for entry in one.entries])
+    queued = _newest_texts(connection, readings)
+    for one in readings:
+        for entry in one.entries:
+            key = _key_of(one, entry)
+            if key not in fresh:
+                continue
+            fresh.remove(key)
+            if entry.delivery is not None:
+                new.append((one, entry.delivery))
+            elif entry.disposition is Disposition.WITHHELD:
+                stored.withheld += 1
+            else:
+                stored.skipped += 1
+        # Another reading at the same time may have queued this very text already.
+        new += [
+            (one, correction)
+            for correction in one.corrections
+            if queued.get(_key_of(one, correction)) != correction.fingerprint
         ]
-        keys = ["thread_key", "system", "reply_id"]
-        statement = insert(connection, ledger).values(rows).on_conflict_do_nothing(index_elements=keys)
-        fresh.update(row.reply_id for row in connection.execute(statement.returning(ledger.c.reply_id)))
-    for entry in collected.entries:
-        if entry.replaces and entry.reply_id not in fresh:
-            replaced = connection.execute(
-                update(ledger)
-                .where(
-                    ledger.c.thread_key == collected.thread_key,
-                    ledger.c.system == collected.system,
-                    ledger.c.reply_id == entry.reply_id,
-                    ledger.c.disposition.in_([disposition.value for disposition in entry.replaces]),
-                )
-                .values(disposition=entry.disposition.value)
-            )
-            if replaced.rowcount == 1:
-                fresh.add(entry.reply_id)
+    return new
+
+
+def _key_of(one: Collected, of: Entry | NewDelivery) -> _Key:
+    return one.thread_key, one.system, str(of.reply_id)
+
+
+def _enter(connection: Connection, entries: Collection[tuple[Collected, Entry]]) -> set[_Key]:
+    """Enter replies into the ledger; return those that were new to it, or took another's place."""
+    if not entries:
+        return set()
+    told = [(*_key_of(one, entry), entry.disposition.value) for one, entry in entries]
+    fresh = {tuple(row) for row in connection.execute(_ENTER[connection.dialect.name], {"told": told})}
+    replacing: dict[tuple[Disposition, ...], list[Sequence[Any]]] = {}
+    for row, (_, entry) in zip(told, entries, strict=True):
+        if entry.replaces and row[:3] not in fresh:
+            replacing.setdefault(entry.replaces, []).append(row)
+    for replaced, rows in replacing.items():
+        fresh.update(tuple(row) for row in connection.execute(_replacing(replaced), {"told": rows}))
     return fresh
 
 
-def _apply(connection: Connection, change: Change, now: datetime) -> int:
-    values: dict[str, Any] = {"version": delivery.c.version + 1}
-    if change.skip_reason is not None:
-        values |= {"state": DeliveryState.SKIPPED.value, "reason": change.skip_reason, "ended_at": now}
-    else:
-        values |= message_values(change.message) | {"fingerprint": change.fingerprint, "read_at": now}
-    changed = connection.execute(
-        update(delivery)
-        .where(
-            delivery.c.id == change.delivery_id,
-            delivery.c.state == DeliveryState.PENDING.value,
-            delivery.c.version == change.version,
-        )
-        .values(values)
-    )
-    if changed.rowcount == 1 and change.skip_reason is not None:
-        _withdraw(connection, change.delivery_id)
-    return changed.rowcount
+def _entering(into_ledger: SQLiteInsert | PostgreSQLInsert) -> Any:
+    # Without a WHERE, SQLite would take the ON of the conflict for the condition of a join.
+    statement = into_ledger.from_select([*_KEY, "disposition"], select(_TOLD).where(text("1 = 1")))
+    return statement.on_conflict_do_nothing(index_elements=_KEY).returning(*(ledger.c[name] for name in _KEY))
 
 
-def _withdraw(connection: Connection, delivery_id: int) -> None:
-    row = connection.execute(
-        select(delivery.c.thread_key, delivery.c.system, delivery.c.reply_id, delivery.c.kind).where(
-            delivery.c.id == delivery_id
-        )
-    ).one()
-    if row.kind == DeliveryKind.CORRECTION.value:
-        # The reply itself was delivered: shown again one day, it must not be sent as if it never was.
-        return
-    connection.execute(
+_ENTER = {"sqlite": _entering(sqlite_insert(ledger)), "postgresql": _entering(postgresql_insert(ledger))}
+
+
+@cache
+def _replacing(replaced: tuple[Disposition, ...]) -> Any:
+    return (
         update(ledger)
-        .where(
-            ledger.c.thread_key == row.thread_key,
-            ledger.c.system == row.system,
-            ledger.c.reply_id == row.reply_id,
-        )
-        .values(disposition=Disposition.WITHDRAWN.value)
+        .where(*(ledger.c[name] == _TOLD.c[name] for name in _KEY), ledger.c.disposition.in_(replaced))
+        .values(disposition=_TOLD.c.disposition)
+        .returning(*(ledger.c[name] for name in _KEY))
     )
 
 
-def _store_ticket(connection: Connection, collected: Collected, now: datetime) -> None:
-    values: dict[str, Any] = {"failures": 0}
-    if collected.newest_reply_at is not None:
-        values["newest_reply_at"] = collected.newest_reply_at
-    if collected.active_at is not None:
-        values["active_at"] = collected.active_at
-    if collected.complete:
-        values["collected_at"] = now
-    connection.execute(update(link).where(link.c.id == collected.link_id).values(values))
-    if collected.complete:
-        connection.execute(
-            update(link)
-            .where(link.c.id == collected.link_id, link.c.collect_due_at <= collected.started_at)
-            .values(collect_due_at=collected.next_due_at)
-        )
-    if collected.ticket is not None and collected.is_ticket_fresh:
-        link_changes.set_ticket(connection, collected.link_id, collected.ticket)
-    if collected.status is not None:
-        closed = collected.status is ThreadStatus.CLOSED
-        was = connection.execute(select(link.c.closed_at).where(link.c.id == collected.link_id)).scalar_one()
-        if closed != (was is not None):
-            connection.execute(
-                update(link).where(link.c.id == collected.link_id).values(closed_at=now if closed else None)
-            )
-        _store_status(connection, collected.thread_key, collected.status, now)
-
-
-def _store_status(connection: Connection, thread_key: int, status: ThreadStatus, now: datetime) -> None:
-    changed = connection.execute(
-        update(thread)
-        .where(thread.c.id == thread_key, thread.c.known_status.is_(None) | (thread.c.known_status != status.value))
-        .values(known_status=status.value)
-    )
-    if changed.rowcount == 1:
-        # A note that waits tells of the status before. Another one is made if the difference is still there.
-        connection.execute(
-            update(delivery)
-            .where(
-                delivery.c.thread_key == thread_key,
-                delivery.c.kind == DeliveryKind.STATUS_NOTE.value,
-                delivery.c.state == DeliveryState.PENDING.value,
-            )
-            .values(
-                state=DeliveryState.SKIPPED.value,
-                reason=STATUS_CHANGED_REASON,
-                ended_at=now,
-                version=delivery.c.version + 1,
-            )
-        )
+def _newest_texts(connection: Connection, readings: Sequence[Collected]) -> dict[_Key, str | None]:
+    """Return the fingerprints that the replies with corrections have in the outbox by now."""
+    asked: dict[str, dict[int, list[str]]] = {}
+    for one in readings:
+        for correction in one.corrections:
+            asked.setdefault(one.system, {}).setdefault(one.thread_key, []).append(str(correction.reply_id))
+    return {
+        (thread_key, system, reply_id): known.fingerprint
+        for system, its in asked.items()
+        for thread_key, found in find_known_of(connection, system, its).items()
+        for reply_id, known in found.items()
+    }
 
 
 def store_cursor(connection: Connection, system: str, value: Cursor, now: datetime) -> None:
@@ -287,9 +163,18 @@ def store_cursor(connection: Connection, system: str, value: Cursor, now: dateti
     connection.execute(update(cursor).where(cursor.c.system == system).values(cursor=value, stored_at=now))
 
 
+def find_feed_place(connection: Connection, system: str) -> Cursor | datetime | None:
+    """Return where the feed goes on, None if it was never begun."""
+    row = connection.execute(select(cursor.c.cursor, cursor.c.start_at).where(cursor.c.system == system)).first()
+    if row is None:
+        return None
+    started: datetime = row.start_at
+    return started if row.cursor is None else Cursor(row.cursor)
+
+
 def start_feed(connection: Connection, system: str, start_at: datetime, now: datetime) -> Cursor | datetime:
     """Return where the feed goes on: at its cursor, or at the instant that is fixed here the first time."""
     values = {"system": system, "start_at": start_at, "stored_at": now}
     connection.execute(insert(connection, cursor).values(**values).on_conflict_do_nothing())
-    row = connection.execute(select(cursor.c.cursor, cursor.c.start_at).where(cursor.c.system == system)).one()
-    return row.start_at if row.cursor is None else Cursor(row.cursor)
+    place = find_feed_place(connection, system)
+    return start_at if place is None else place

@@ -6,7 +6,7 @@ of a thread carries a due time, and finding work never scans the outbox.
 
 from datetime import datetime
 
-from sqlalchemy import Connection, literal, select, update
+from sqlalchemy import Connection, literal, select, text, update
 
 from syncd.model.communication import Thread, ThreadStatus
 from syncd.model.delivery import DeliveryState
@@ -15,6 +15,9 @@ from syncd.store.statement import insert
 from syncd.store.tables import delivery, link, thread
 
 NOTE_CLOSED, NOTE_OTHER = "closed", "other"
+
+# The words of the index of what stands: without them SQLite would look at all that ever was in the thread.
+_STANDING = text("delivery.state IN ('sending', 'in_doubt', 'parked')")
 
 NO_HEAD = {"head_delivery_id": None, "head_lane": None, "head_system": None, "head_due_at": None}
 """The columns of a thread that has nothing to send now."""
@@ -44,7 +47,7 @@ def settle(connection: Connection, thread_key: int) -> None:
     # would write a head that leaves the other's delivery waiting for ever.
     lock(connection, thread_key)
     sending = select(literal(1)).where(
-        delivery.c.thread_key == thread_key, delivery.c.state == DeliveryState.SENDING.value
+        delivery.c.thread_key == thread_key, _STANDING, delivery.c.state == DeliveryState.SENDING.value
     )
     facts = connection.execute(
         select(

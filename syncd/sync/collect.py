@@ -1,61 +1,29 @@
 """Collect: reading one ticket's replies and storing what they mean for each of its links."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from loguru import logger
 
-from syncd.mapping.mapper import thread_status
-from syncd.model.clock import Clock
-from syncd.model.collected import Collected, Gap, Known, Stored
+from syncd.model.collected import Collected, Known, Stored
 from syncd.model.errors import RetryLater, UnexpectedAnswer
 from syncd.model.link import Cause, Link
-from syncd.model.policy import SystemPolicy
 from syncd.model.ticket import Cursor, Reply, Ticket
 from syncd.model.vanished import is_for_a_person
-from syncd.sources.adapter import Adapter
-from syncd.store import health, link_changes, links, replies, restored
-from syncd.store.database import Connection, Database
-from syncd.sync.adaptive import next_due_at
-from syncd.sync.flood import holds, late_before
-from syncd.sync.intake import Reading, clean_ticket, distinct, read_for_link
+from syncd.store import link_changes, links, replies
+from syncd.store.database import Connection
+from syncd.sync.flood import holds
+from syncd.sync.intake import distinct
+from syncd.sync.planning import plan
+from syncd.sync.system import System
 from syncd.sync.taken_in import log_taken_in
 
-FEED_FAILURES = 3
+__all__ = ["System", "plan"]  # of other modules, for those who collect
 
 OVERLAP = timedelta(minutes=15)
 """How far before the newest reply known a reading begins, so that what was committed late is not missed."""
-
-
-@dataclass(slots=True)
-class System:
-    """One system at work: its policy, its adapter, and whether a change feed stands for its tickets.
-
-    `may_hold`: late replies may be held until the sweep has ended, perhaps by the process before this one.
-    `feed_failures` counts how often in a row the feed made no sense; after FEED_FAILURES it stands for nothing, and
-    tickets are asked for one by one until it does again.
-    """
-
-    policy: SystemPolicy
-    adapter: Adapter[Any]
-    database: Database
-    clock: Clock
-    has_feed: bool
-    unmapped: set[str] = field(default_factory=set)
-    feed_failures: int = 0
-    may_hold: bool = True
-
-    @property
-    def name(self) -> str:
-        """Return the system's name."""
-        return self.policy.name
-
-    @property
-    def feed_stands(self) -> bool:
-        """Say whether the feed tells of every change of a ticket, so that the ticket itself need not be asked."""
-        return self.has_feed and self.feed_failures < FEED_FAILURES
 
 
 async def read_replies(system: System, ticket: Ticket, since: datetime | None) -> list[Reply]:
@@ -136,7 +104,7 @@ def begin_at(ticket_links: Sequence[Link]) -> datetime | None:
 
 
 async def _overlaps(system: System, ticket_links: Sequence[Link], told: Sequence[Reply]) -> bool:
-    ids = [reply.id for reply in told]
+    ids = [reply.id for reply in distinct(told)]
 
     def is_known(connection: Connection) -> bool:
         return any(replies.find_known(connection, link.thread_key, system.name, ids) for link in ticket_links)
@@ -156,59 +124,9 @@ async def store_reading(
     collected = await plan(system, ticket, ticket_links, told, since=since, started_at=started_at)
     now = system.clock.now()
 
-    def store(connection: Connection) -> Stored:
-        total = Stored()
-        for one in collected:
-            total.add(replies.store_collected(connection, one, now))
-        return total
-
     # Before the write: one that is cut off may have been kept all the same.
     system.may_hold |= holds(collected)
-    return log_taken_in(system.name, await system.database.write(store))
-
-
-async def plan(
-    system: System,
-    ticket: Ticket,
-    ticket_links: Sequence[Link],
-    told: Sequence[Reply],
-    *,
-    since: datetime | None,
-    started_at: datetime,
-    complete: bool = True,
-    collects: bool = True,
-) -> list[Collected]:
-    """Return what a reading means for each link, given what the store knows now."""
-    told = distinct(told)
-    ids = [reply.id for reply in told]
-    of = system.name, clean_ticket(ticket)
-
-    def look(
-        connection: Connection,
-    ) -> tuple[dict[int, dict[str, Known]], dict[int, dict[str, Known]], Gap | None, datetime | None]:
-        known = {link.id: replies.find_known(connection, link.thread_key, system.name, ids) for link in ticket_links}
-        waiting = {
-            link.id: replies.waiting_replies(connection, link.thread_key, of, started_at) for link in ticket_links
-        }
-        last_success_at = health.get_system(connection, system.name).last_success_at
-        return known, waiting, restored.find_gap(connection), late_before(system.policy, last_success_at)
-
-    known, waiting, gap, before = await system.database.read(look)
-    due_at = _next_due(system, ticket, ticket_links, told)
-    reading = Reading(ticket, told, since, started_at, due_at, complete, collects, before)
-    return [read_for_link(link, system.policy, reading, known[link.id], waiting[link.id], gap) for link in ticket_links]
-
-
-def _next_due(system: System, ticket: Ticket, ticket_links: Sequence[Link], told: Sequence[Reply]) -> datetime | None:
-    if system.feed_stands:
-        return None
-    instants = [reply.created_at for reply in told] + [link.active_at for link in ticket_links if link.active_at]
-    active_at = max([*instants, *([ticket.updated_at] if ticket.updated_at else [])], default=None)
-    closed = [link.closed_at for link in ticket_links if link.closed_at is not None]
-    status, _ = thread_status(ticket, system.policy)
-    now = system.clock.now()
-    closed_at = (min(closed) if closed else now) if status.value == "CLOSED" else None
-    return next_due_at(system.policy, now, active_at, closed_at)
+    return log_taken_in(system.name, await system.database.write(lambda c: replies.store_all(c, collected, now)))
 
 
 def _oldest(waiting: Sequence[Known]) -> datetime | None:
@@ -261,12 +179,10 @@ async def store_page_for_links(
     now = system.clock.now()
 
     def store(connection: Connection) -> Stored:
-        total = Stored()
-        for one in pages:
-            total.add(replies.store_collected(connection, one, now))
+        stored = replies.store_all(connection, pages, now)
         link_changes.mark_due(connection, system.name, due_ids, now)
         replies.store_cursor(connection, system.name, cursor, now)
-        return total
+        return stored
 
     system.may_hold |= holds(pages)
     return log_taken_in(system.name, await system.database.write(store))

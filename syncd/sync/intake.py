@@ -93,7 +93,12 @@ def read_for_link(
 
 def distinct(replies: Sequence[Reply]) -> list[Reply]:
     """Return each reply once, the last one told, in the order of their first telling, with ids fit for a database."""
-    return list({clean(reply.id): replace(reply, id=clean(reply.id)) for reply in replies}.values())
+    return list({clean(reply.id): _with_clean_id(reply) for reply in replies}.values())
+
+
+def _with_clean_id(reply: Reply) -> Reply:
+    clean_id = clean(reply.id)
+    return reply if clean_id == reply.id else replace(reply, id=clean_id)
 
 
 def _newest(reading: Reading) -> datetime | None:
@@ -115,6 +120,9 @@ def _latest(one: datetime | None, other: datetime | None) -> datetime | None:
 
 def clean_ticket(ticket: Ticket) -> Ticket:
     """Return a ticket whose texts every database can keep."""
+    texts = (ticket.number, ticket.link, ticket.subject, ticket.vendor_status, ticket.assignee)
+    if all(text is None or clean(text) == text for text in texts):
+        return ticket
     return replace(
         ticket,
         number=clean(ticket.number),

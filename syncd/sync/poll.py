@@ -13,7 +13,6 @@ from loguru import logger
 
 from syncd.mapping.mapper import status_note, thread_status
 from syncd.model.collected import Collected, NewDelivery, Stored
-from syncd.model.communication import Message, ThreadStatus
 from syncd.model.delivery import DeliveryKind, DeliveryState
 from syncd.model.errors import PauseSystem, RetryLater, StoreError, TicketUnavailable
 from syncd.model.link import Link, LinkState
@@ -21,8 +20,10 @@ from syncd.model.policy import StatusNotes
 from syncd.model.ticket import ChangePage, Cursor, Ticket, Unavailable
 from syncd.store import link_changes, links, notes, replies, restored, standing
 from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER
-from syncd.sync.collect import System, collect, plan, store_page_for_links
+from syncd.sync.collect import System, collect, store_page_for_links
 from syncd.sync.held_back import settle_held
+from syncd.sync.planning import Told, plan_page
+from syncd.sync.remembered import Remembered
 from syncd.sync.resolving import postpone, read_tickets, resolve_link, resolve_links, suspend, warn_unmapped
 
 DUE_AT_ONCE = 20
@@ -37,7 +38,7 @@ START_MARGIN = timedelta(hours=1)
 
 @dataclass(slots=True)
 class Sweep:
-    """What a sweep did."""
+    """What a sweep did. `told` are tickets as the feed has just told them, which need not be asked for again."""
 
     resolved: int = 0
     pages: int = 0
@@ -47,6 +48,7 @@ class Sweep:
     notes: int = 0
     is_cut: bool = False
     stored: Stored = field(default_factory=Stored)
+    told: Remembered = field(default_factory=Remembered)
 
 
 async def sweep(system: System, first: Sequence[int] = ()) -> Sweep:
@@ -112,15 +114,21 @@ def _told(error: Exception) -> str:
 
 
 async def _read_feed(system: System, done: Sweep) -> None:
-    now = system.clock.now()
-    # Links are born due and collected one by one, so a feed that begins now has everything that they do not. The
-    # margin is for clocks that differ; what it repeats is in the ledger.
-    start = await system.database.write(
-        lambda connection: replies.start_feed(connection, system.name, now - START_MARGIN, now)
-    )
+    start = await system.database.read(lambda connection: replies.find_feed_place(connection, system.name))
+    if start is None:
+        start = await _begin_feed(system)
     async for page in _changed_pages(system, start):
         await _store_page(system, page, done)
         done.pages += 1
+
+
+async def _begin_feed(system: System) -> Cursor | datetime:
+    now = system.clock.now()
+    # Links are born due and collected one by one, so a feed that begins now has everything that they do not. The
+    # margin is for clocks that differ; what it repeats is in the ledger.
+    return await system.database.write(
+        lambda connection: replies.start_feed(connection, system.name, now - START_MARGIN, now)
+    )
 
 
 async def _changed_pages(system: System, start: Cursor | datetime) -> AsyncIterator[ChangePage]:
@@ -138,20 +146,20 @@ async def _store_page(system: System, page: ChangePage, done: Sweep) -> None:
     started_at = system.clock.now()
     linked = await system.database.read(lambda connection: links.of_tickets(connection, system.name, page.ticket_ids))
     states = {ticket.id if isinstance(ticket, Ticket) else ticket.ticket_id: ticket for ticket in page.tickets}
-    collected: list[Collected] = []
+    told: list[Told] = []
     due: set[str] = set()
     for link in linked:
         ticket_id = link.ticket.id if link.ticket is not None else ""
-        told = page.replies.get(ticket_id)
-        state = states.get(ticket_id, link.ticket)
-        if told is None or link.collected_at is None or not isinstance(state, Ticket):
-            due.add(ticket_id)
-            continue
+        new_replies = page.replies.get(ticket_id)
         # A ticket whose status the page does not carry keeps the one that is known.
+        state = states.get(ticket_id, link.ticket)
+        if new_replies is None or link.collected_at is None or not isinstance(state, Ticket):
+            due.add(ticket_id)
+            done.told.remember(states.get(ticket_id))
+            continue
         warn_unmapped(system, state, thread_status(state, system.policy)[1])
-        collected += await plan(
-            system, state, [link], told, since=None, started_at=started_at, complete=False, collects=False
-        )
+        told.append(Told(state, [link], new_replies))
+    collected = await plan_page(system, told, started_at)
     done.changed += len({link.ticket.id for link in linked if link.ticket is not None})
     done.stored.add(await store_page_for_links(system, collected, sorted(due), page.cursor))
 
@@ -159,9 +167,10 @@ async def _store_page(system: System, page: ChangePage, done: Sweep) -> None:
 async def _collect_due(system: System, done: Sweep) -> None:
     failures = 0
     until = system.clock.monotonic() + SLICE_SECONDS
+    # What becomes due meanwhile is for the next sweep: else a long one would ask the first tickets again at its end.
+    now = system.clock.now()
     while True:
-        now = system.clock.now()
-        batch = await system.database.read(lambda connection: links.due(connection, system.name, now, DUE_AT_ONCE))  # noqa: B023 - awaited at once
+        batch = await system.database.read(lambda connection: links.due(connection, system.name, now, DUE_AT_ONCE))
         if not batch:
             return
         tickets, failed = await _collect_batch(system, batch, done)
@@ -180,7 +189,8 @@ async def _collect_batch(system: System, batch: Sequence[Link], done: Sweep) -> 
         if link.ticket is not None:
             by_ticket.setdefault(link.ticket.id, []).append(link)
     try:
-        states = await read_tickets(system, list(by_ticket))
+        states = done.told.recall(by_ticket)
+        states |= await read_tickets(system, [ticket_id for ticket_id in by_ticket if ticket_id not in states])
     except (RetryLater, PauseSystem, StoreError):
         raise
     except Exception as error:  # noqa: BLE001 - what has been due for longest must not keep all others waiting
@@ -265,28 +275,24 @@ async def make_notes(system: System, done: Sweep) -> None:
         done.notes += await _make_note(system, one)
 
 
-def _note_message(system: System, status: ThreadStatus, ticket: Ticket, at: datetime) -> Message:
-    return status_note(
-        system.policy, status, subject=ticket.subject, number=ticket.number, link=ticket.link, occurred_at=at
-    )
-
-
 async def _make_note(system: System, waiting: notes.Waiting) -> bool:
     link = await system.database.read(lambda connection: links.find(connection, waiting.link_id))
-    if link is None or link.ticket is None or link.known_status is None:
+    if link is None or (ticket := link.ticket) is None or (status := link.known_status) is None:
         return False
     now = system.clock.now()
-    at = max(link.ticket.updated_at or now, link.newest_reply_at or link.from_at)
+    at = max(ticket.updated_at or now, link.newest_reply_at or link.from_at)
     gap = await system.database.read(restored.find_gap)
     unknown = gap is not None and gap.holds(at)
     note = NewDelivery(
         reply_id=None,
-        message=_note_message(system, link.known_status, link.ticket, at),
+        message=status_note(
+            system.policy, status, subject=ticket.subject, number=ticket.number, link=ticket.link, occurred_at=at
+        ),
         fingerprint=None,
         occurred_at=at,
         kind=DeliveryKind.STATUS_NOTE,
         state=DeliveryState.IN_DOUBT if unknown else DeliveryState.PENDING,
         reason=standing.RESTORED_REASON if unknown else None,
     )
-    target = Collected(link.id, link.thread_key, system.name, now, ticket=link.ticket, status=link.known_status)
+    target = Collected(link.id, link.thread_key, system.name, now, ticket=ticket, status=status)
     return await system.database.write(lambda connection: notes.add_note(connection, target, note, now))

@@ -98,9 +98,9 @@ BREAKS = (
     ),
     Break(
         "P9",
-        "syncd/store/threads.py",
-        ".order_by(delivery.c.lane, delivery.c.occurred_at, delivery.c.id)",
-        ".order_by(delivery.c.id.desc())",
+        "syncd/store/settling.py",
+        ".order_by(waiting.c.lane, waiting.c.occurred_at, waiting.c.id)",
+        ".order_by(waiting.c.id.desc())",
         (f"{POLL}::test_replies_of_a_thread_arrive_in_order",),
     ),
     Break(
@@ -127,7 +127,7 @@ BREAKS = (
     Break(
         "P13",
         "syncd/store/replies.py",
-        "        if entry.reply_id not in fresh:\n            continue\n",
+        "            if key not in fresh:\n                continue\n            fresh.remove(key)\n",
         "",
         ("tests/store/test_replies.py", f"{POLL}::test_a_link_removed_and_added_again_sends_nothing_twice"),
     ),
@@ -218,9 +218,9 @@ BREAKS = (
     ),
     Break(
         "P27",
-        "syncd/store/threads.py",
-        "note_due(facts.known_status, facts.doubt_status or facts.sent_status)",
-        "note_due(facts.known_status, facts.sent_status)",
+        "syncd/store/settling.py",
+        "note_due(row.known_status, row.doubt_status or row.sent_status)",
+        "note_due(row.known_status, row.sent_status)",
         ("tests/sync/test_poll_together.py",),
     ),
     Break(

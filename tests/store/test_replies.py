@@ -1,12 +1,20 @@
 """The way in, on both databases: the ledger decides, once."""
 
+import random
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
-from syncd.model.collected import Change, Collected, Disposition, Entry
-from syncd.model.delivery import DeliveryState, Outcome
+from sqlalchemy import Connection, select
+
+from syncd.model.collected import Change, Collected, Disposition, Entry, NewDelivery, Stored
+from syncd.model.communication import ThreadStatus
+from syncd.model.delivery import DeliveryKind, DeliveryState, Outcome
+from syncd.model.link import Link
 from syncd.store import link_changes, links, lists, replies, requests, retention
 from syncd.store.requests import RequestKind, RequestState
+from syncd.store.tables import delivery, ledger, link, thread
+from tests.store.conftest import message
 
 
 async def test_a_reply_is_stored_once_however_often_it_is_told(filled) -> None:
@@ -132,3 +140,87 @@ async def test_links_are_found_by_what_people_quote(filled) -> None:
     assert await numbers(api="berlin") == ["T1"]
     assert await numbers(system="desk", limit=1) == ["T1"]
     assert await numbers(state="suspended") == []
+
+
+THREADS = 24
+
+
+async def test_readings_stored_at_once_come_to_the_same_as_one_after_the_other(filled) -> None:
+    """New, withheld, published, edited, withdrawn, corrected: a page stores what each of its readings would."""
+    chance = random.Random(20260302)
+    readings = []
+    for number in range(1, THREADS + 1):
+        link_id = await filled.link(number)
+        await filled.enqueue(number, "a", "b", "c")
+        one = await filled.get_link(number)
+        if number % 8 == 0:
+            await filled.do(link_changes.remove, link_id, filled.now)
+        readings.append(_reading(one, 3 * number - 2, filled.now, chance))
+    internal = [Entry("n", Disposition.WITHHELD), Entry("m", Disposition.OLDER)]
+    for reading in readings:
+        await filled.do(replies.store_collected, replace(reading, entries=tuple(internal), changes=()), filled.now)
+    later = filled.now + timedelta(minutes=1)
+
+    def work(connection: Connection) -> tuple[Any, ...]:
+        first = connection.begin_nested()
+        at_once = replies.store_all(connection, readings, later)
+        state = _state(connection)
+        first.rollback()
+        total = Stored()
+        for reading in readings:
+            total.add(replies.store_all(connection, [reading], later))
+        return _counts(at_once), state, _counts(total), _state(connection)
+
+    counts, state, counts_of_each, state_of_each = await filled.database.write(work)
+    assert counts == counts_of_each
+    assert state == state_of_each
+    assert min(counts) > 0, "something of each kind happens"
+
+
+def _reading(one: Link, first_id: int, at: Any, chance: random.Random) -> Collected:
+    new = NewDelivery("d", message("d", at), "mark of d", at, state=chance.choice(list(DeliveryState)[:5]))
+    published = NewDelivery("n", message("n", at), "mark of n", at)
+    entries = (
+        Entry("a", Disposition.DELIVERY, new),
+        Entry("d", Disposition.DELIVERY, new),
+        Entry("e", chance.choice([Disposition.WITHHELD, Disposition.OLDER])),
+        Entry("n", Disposition.DELIVERY, published, (Disposition.WITHHELD, Disposition.WITHDRAWN)),
+        Entry("m", Disposition.DELIVERY, published, (Disposition.WITHHELD,)),
+    )
+    changes = (
+        Change(first_id, chance.choice([1, 9]), skip_reason="withdrawn: it is internal now"),
+        Change(first_id + 1, chance.choice([1, 9]), message("edited", at), "mark of the edit"),
+        Change(first_id + 1, 1, skip_reason="withdrawn: it is deleted now"),
+    )
+    correction = NewDelivery("c", message("corrected", at), chance.choice(["mark of c", "new"]), at)
+    ticket = replace(one.ticket, subject="another subject", updated_at=at)
+    return Collected(
+        *(one.id, one.thread_key, "desk", at + timedelta(seconds=chance.choice([-9, 9]))),
+        entries=entries,
+        changes=changes,
+        confirmed=(first_id + 2,),
+        corrections=(replace(correction, kind=DeliveryKind.CORRECTION),),
+        ticket=ticket if chance.random() < 0.8 else replace(ticket, id="another"),
+        status=chance.choice([None, *ThreadStatus]),
+        newest_reply_at=chance.choice([None, at]),
+        active_at=at,
+        next_due_at=chance.choice([None, at]),
+        complete=chance.random() < 0.5,
+    )
+
+
+def _counts(stored: Any) -> list[int]:
+    return [stored.new, stored.withheld, stored.skipped, stored.parked, stored.changed, stored.elsewhere]
+
+
+def _state(connection: Connection) -> list[list[tuple[Any, ...]]]:
+    """Return all rows, without the ids of deliveries: what was rolled back leaves a gap in those of PostgreSQL."""
+    numbers = {row.id: number for number, row in enumerate(connection.execute(select(delivery).order_by("id")))}
+    found = []
+    for table in (ledger, link, thread, delivery):
+        rows = connection.execute(select(table)).mappings()
+        named = [{**row, "head_delivery_id": numbers.get(row.get("head_delivery_id"))} for row in rows]
+        if table is delivery:
+            named = [{**row, "id": numbers[row["id"]]} for row in named]
+        found.append(sorted(tuple(map(str, row.items())) for row in named))
+    return found

@@ -79,6 +79,7 @@ class SystemPolicy:
     automatic_messages: bool = False
     channels: Mapping[str, Channel] = field(default_factory=dict)
     statuses: Mapping[str, ThreadStatus] = field(default_factory=dict)
+    active_hours: float = 4
     quiet_poll_seconds: float = 6 * 3600
     closed_watch_days: float = 14
     full_sweep_hours: float = 24

@@ -240,6 +240,7 @@ class SystemSettings(_Table):
     on_merge: OnMerge = OnMerge.SUSPEND
     automatic_messages: bool = False
     link_hosts: tuple[LinkHost, ...] = ()
+    active_hours: Annotated[float, Field(ge=0)] = 4
     quiet_poll_seconds: Positive = 6 * 3600
     closed_watch_days: Annotated[float, Field(ge=0)] = 14
     full_sweep_hours: Positive = 24
@@ -269,6 +270,7 @@ class SystemSettings(_Table):
             automatic_messages=self.automatic_messages,
             channels=self.channels,
             statuses=self.statuses,
+            active_hours=self.active_hours,
             quiet_poll_seconds=self.quiet_poll_seconds,
             closed_watch_days=self.closed_watch_days,
             full_sweep_hours=self.full_sweep_hours,

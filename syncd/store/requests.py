@@ -1,16 +1,20 @@
 """What commands ask of the worker that owns a system, and how far it has come."""
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import Insert as PostgreSQLInsert
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from syncd.model.errors import Conflict, Missing
 from syncd.store.standing import Decision, write_decision
-from syncd.store.statement import insert
 from syncd.store.tables import backfill_step, request
 
 
@@ -53,6 +57,15 @@ class Request:
     result: dict[str, Any] = field(default_factory=dict)
     who: str = ""
     requested_at: datetime | None = None
+
+
+# Said with each transaction of a backfill, and so built once.
+_STATE = select(request.c.state).where(request.c.id == bindparam("request_id")).with_for_update(read=True)
+_REPORT = (
+    update(request)
+    .where(request.c.id == bindparam("request_id"), request.c.state.in_(_OPEN))
+    .values(state=RequestState.RUNNING.value, progress=bindparam("text"))
+)
 
 
 def _request(row: Any) -> Request:
@@ -116,11 +129,7 @@ def find(connection: Connection, request_id: int) -> Request | None:
 
 def report(connection: Connection, request_id: int, progress: dict[str, Any]) -> None:
     """Say how far a request has come; it runs from the first report on. One that has ended stays as it is."""
-    connection.execute(
-        update(request)
-        .where(request.c.id == request_id, request.c.state.in_(_OPEN))
-        .values(state=RequestState.RUNNING.value, progress=json.dumps(progress))
-    )
+    connection.execute(_REPORT, {"request_id": request_id, "text": json.dumps(progress)})
 
 
 def end(connection: Connection, request_id: int, state: RequestState, result: dict[str, Any], now: datetime) -> None:
@@ -133,8 +142,7 @@ def end(connection: Connection, request_id: int, state: RequestState, result: di
 
 def holds_open(connection: Connection, request_id: int) -> bool:
     """Say whether a request is still to be carried out, and let nobody stop it before the caller's transaction ends."""
-    state = select(request.c.state).where(request.c.id == request_id).with_for_update(read=True)
-    return connection.execute(state).scalar() in _OPEN
+    return connection.execute(_STATE, {"request_id": request_id}).scalar() in _OPEN
 
 
 def recent(
@@ -193,20 +201,36 @@ def stop(connection: Connection, request_id: int, by: Decision) -> None:
     write_decision(connection, "stop backfill", f"request {request_id}", by)
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A link that a backfill has dealt with, or could not deal with because of an error."""
+
+    link_id: int
+    found: int = 0
+    enqueued: int = 0
+    error: str | None = None
+
+
 def add_step(
     connection: Connection, request_id: int, link_id: int, found: int, enqueued: int, error: str | None
 ) -> None:
     """Note that a backfill has dealt with a link."""
-    values = {
-        "request_id": request_id,
-        "link_id": link_id,
-        "found": found,
-        "enqueued": enqueued,
-        "error": error,
-    }
-    changed = {"found": found, "enqueued": enqueued, "error": error}
-    statement = insert(connection, backfill_step).values(**values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["request_id", "link_id"], set_=changed))
+    add_steps(connection, request_id, [Step(link_id, found, enqueued, error)])
+
+
+def add_steps(connection: Connection, request_id: int, steps: Sequence[Step]) -> None:
+    """Note that a backfill has dealt with links."""
+    if steps:
+        rows = [{"request_id": request_id} | asdict(step) for step in steps]
+        connection.execute(_ADD_STEPS[connection.dialect.name], rows)
+
+
+def _adding(into_steps: SQLiteInsert | PostgreSQLInsert) -> Any:
+    changed = {name: into_steps.excluded[name] for name in ("found", "enqueued", "error")}
+    return into_steps.on_conflict_do_update(index_elements=["request_id", "link_id"], set_=changed)
+
+
+_ADD_STEPS = {"sqlite": _adding(sqlite_insert(backfill_step)), "postgresql": _adding(postgresql_insert(backfill_step))}
 
 
 def steps_done(connection: Connection, request_id: int) -> set[int]:

@@ -1,11 +1,15 @@
-"""When a ticket is due again where no feed names the changed ones: later, the longer it has been quiet."""
+"""When a ticket is due again where no feed names the changed ones: at each poll while it is active, then ever later."""
 
 from datetime import datetime, timedelta
 
 from syncd.model.policy import SystemPolicy
 
 QUIET_SHARE = 0.1
-"""A ticket that has been quiet for a day is asked again after a tenth of a day: the delay stays in proportion."""
+"""Past its active hours a ticket waits a tenth of the time that has gone by since: the delay stays in proportion."""
+
+EARLY_SHARE = 0.5
+"""How much of a poll before its time a ticket is due. Tickets are asked at sweeps, one poll after the other: one that
+was asked a moment after a sweep began would else not be due yet as the next one begins, and be left out each time."""
 
 
 def next_due_at(
@@ -15,8 +19,10 @@ def next_due_at(
     if closed_at is not None and now - closed_at > timedelta(days=policy.closed_watch_days):
         return None
     quiet = (now - active_at).total_seconds() if active_at is not None else 0.0
-    wait = min(max(quiet * QUIET_SHARE, policy.poll_seconds), max(policy.quiet_poll_seconds, policy.poll_seconds))
-    return now + timedelta(seconds=wait)
+    since_active = quiet - policy.active_hours * 3600
+    longest = max(policy.quiet_poll_seconds, policy.poll_seconds)
+    wait = min(max(since_active * QUIET_SHARE, policy.poll_seconds), longest)
+    return now + timedelta(seconds=wait - policy.poll_seconds * EARLY_SHARE)
 
 
 def failed_due_at(policy: SystemPolicy, now: datetime, failures: int, wait_seconds: float | None) -> datetime:

@@ -42,6 +42,10 @@ class Judged:
     entries: Sequence[Entry] = ()
     fates: Mapping[Fate, int] = field(default_factory=dict)
 
+    def __add__(self, more: "Judged") -> "Judged":
+        """Return this with the replies after it."""
+        return Judged([*self.entries, *more.entries], Counter(self.fates) + Counter(more.fates))
+
 
 def judge(
     policy: SystemPolicy,

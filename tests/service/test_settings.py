@@ -72,6 +72,7 @@ status_note_text = "Now {status}"
 on_edit = "correction"
 on_merge = "follow"
 automatic_messages = true
+active_hours = 2
 quiet_poll_seconds = 1.5
 closed_watch_days = 2
 full_sweep_hours = 3

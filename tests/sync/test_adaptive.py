@@ -12,12 +12,27 @@ POLICY = SystemPolicy("desk", poll_seconds=60)
 
 
 @pytest.mark.parametrize(
-    ("quiet_seconds", "wait_seconds"), [(0, 60), (300, 60), (3600, 360), (86_400, 8640), (86_400 * 30, 21_600)]
+    ("quiet_hours", "wait_seconds"),
+    [(0, 60), (0.1, 60), (4, 60), (4.15, 60), (5, 360), (6, 720), (28, 8640), (24 * 30, 21_600)],
 )
-def test_the_quieter_the_later_within_the_bounds(quiet_seconds, wait_seconds) -> None:
-    """Soon after activity, later the longer it is quiet, never sooner than a poll nor later than the longest."""
-    due_at = next_due_at(POLICY, NOON, NOON - timedelta(seconds=quiet_seconds), None)
-    assert (due_at - NOON).total_seconds() == pytest.approx(wait_seconds)
+def test_at_each_poll_while_active_then_the_quieter_the_later(quiet_hours, wait_seconds) -> None:
+    """While it is active at each poll, then never sooner than one nor later than the longest; half a poll early."""
+    due_at = next_due_at(POLICY, NOON, NOON - timedelta(hours=quiet_hours), None)
+    assert (due_at - NOON).total_seconds() == pytest.approx(wait_seconds - 30)
+
+
+def test_how_long_a_ticket_is_active_can_be_set() -> None:
+    """With no active hours the delay is in proportion from the first moment on."""
+    policy = SystemPolicy("desk", poll_seconds=60, active_hours=0)
+    due_at = next_due_at(policy, NOON, NOON - timedelta(hours=2), None)
+    assert (due_at - NOON).total_seconds() == pytest.approx(720 - 30)
+
+
+@pytest.mark.parametrize("lag_seconds", [0, 1, 20])
+def test_an_active_ticket_misses_no_sweep(lag_seconds) -> None:
+    """Asked some time after a sweep has begun, it is due as the next one begins, not only at the one after that."""
+    due_at = next_due_at(POLICY, NOON + timedelta(seconds=lag_seconds), NOON, None)
+    assert NOON < due_at <= NOON + timedelta(seconds=60)
 
 
 def test_a_ticket_closed_for_long_is_asked_no_more() -> None:

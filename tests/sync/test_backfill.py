@@ -423,7 +423,7 @@ async def test_without_a_feed_active_tickets_are_asked_sooner(world) -> None:
     world.helpdesk.feed = False
     busy, quiet = world.ticket("busy"), world.ticket("quiet")
     world.helpdesk.create_ticket("elsewhere", "text")
-    await world.begin(adapter="in_memory_plain", poll_seconds=10)
+    await world.begin(adapter="in_memory_plain", poll_seconds=10, active_hours=0.25)
     for ticket in (busy, quiet):
         await world.link(ticket)
     await world.sync()

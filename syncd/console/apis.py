@@ -11,7 +11,7 @@ from syncd.console.context import CommandContext, perform
 from syncd.console.output import Shown, print_json, say
 from syncd.model.health import ApiState
 from syncd.model.policy import Mode
-from syncd.store import health, lists
+from syncd.store import gauges, health
 from syncd.store.database import Connection
 
 if TYPE_CHECKING:  # it imports the vendors' HTTP, a third of a second that a help text does not need
@@ -31,7 +31,7 @@ Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it stays in the 
 def read_apis(connection: Connection, settings: "Settings", now: datetime) -> dict[str, dict[str, Any]]:
     """Return what is known of every api by its name, the configured ones and those with open work."""
     states = health.list_apis(connection)
-    pending = lists.count_pending(connection)
+    pending = gauges.count_pending(connection)
     names = sorted({*settings.api, *pending})
     return {
         name: _values(name, settings, states.get(name, ApiState(name)), pending.get(name, 0), now) for name in names

@@ -11,9 +11,9 @@ from loguru import logger
 
 from syncd.console.alerting import alerting
 from syncd.console.context import Invocation, invocation_of
-from syncd.console.web.meter import PrometheusMeter
-from syncd.console.web.server import serving
-from syncd.service.daemon import Daemon
+from syncd.model.clock import Clock
+from syncd.model.meter import Meter, Unmetered
+from syncd.service.daemon import Beside, Daemon
 from syncd.service.log import configure_log
 from syncd.service.notify import Notifier
 from syncd.service.settings import Settings
@@ -49,13 +49,8 @@ def make_daemon(invocation: Invocation) -> Daemon:
         SettingsError: every mistake in the settings.
     """
     settings = load_with_log(invocation)
-    meter = PrometheusMeter(invocation.clock)
-
-    @asynccontextmanager
-    async def beside(started: Daemon) -> AsyncIterator[None]:
-        async with alerting(started), serving(started, meter):
-            yield
-
+    is_asked = settings.console.listen is not None
+    meter, beside = _asked_over_http(invocation.clock) if is_asked else (Unmetered(), alerting)
     return Daemon(
         settings=settings,
         clock=invocation.clock,
@@ -64,6 +59,21 @@ def make_daemon(invocation: Invocation) -> Daemon:
         beside=beside,
         meter=meter,
     )
+
+
+def _asked_over_http(clock: Clock) -> tuple[Meter, Beside]:
+    """Return what counts for a daemon that is asked, and what runs beside it; others need not even import that."""
+    from syncd.console.web.meter import PrometheusMeter  # noqa: PLC0415
+    from syncd.console.web.server import serving  # noqa: PLC0415
+
+    meter = PrometheusMeter(clock)
+
+    @asynccontextmanager
+    async def beside(started: Daemon) -> AsyncIterator[None]:
+        async with alerting(started), serving(started, meter):
+            yield
+
+    return meter, beside
 
 
 def load_with_log(invocation: Invocation) -> Settings:

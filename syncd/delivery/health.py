@@ -50,6 +50,8 @@ class Health:
             self.wait_until = 0.0
         elif outcome in _BAD:
             self.limit = 1
+            if now < self.wait_until and outcome is not Outcome.IN_DOUBT:
+                return  # begun before the wait, beside others that failed: nothing was lost, and it is one failure
             self.bad_in_a_row += 1
             if self.bad_in_a_row > 1:
                 wait = retry_delay(RETRY_SCHEDULE, self.bad_in_a_row - 1).total_seconds()

@@ -10,19 +10,20 @@ from syncd.model.link import LinkState
 from syncd.store.tables import delivery, link, thread
 
 # Written out, so that SQLite sees that the indexes of what is open hold them all.
-_PENDING = text("delivery.state = 'pending'")
+PENDING = text("delivery.state = 'pending'")
 _STANDING = text("delivery.state IN ('sending', 'in_doubt', 'parked')")
 
 
 def count_pending(connection: Connection) -> dict[str, int]:
     """Count what waits, by api; it takes as long as there is much that waits."""
+    each = select(delivery.c.thread_key, func.count().label("waiting")).where(PENDING).group_by(delivery.c.thread_key)
+    waiting = each.subquery()
     rows = connection.execute(
-        select(thread.c.api, func.count())
-        .join(delivery, delivery.c.thread_key == thread.c.id)
-        .where(_PENDING)
+        select(thread.c.api, func.sum(waiting.c.waiting))
+        .join(waiting, waiting.c.thread_key == thread.c.id)
         .group_by(thread.c.api)
     )
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: int(row[1]) for row in rows}
 
 
 def find_oldest_due(connection: Connection) -> dict[str, datetime]:

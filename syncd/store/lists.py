@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Column, Connection, Select, func, select, text
 
 from syncd.model.communication import Message
 from syncd.model.delivery import DeliveryState
+from syncd.store.gauges import PENDING
 from syncd.store.outbox import message_of
 from syncd.store.tables import attempt, decision, delivery, ledger, link, thread
 
@@ -159,9 +160,10 @@ class Counts:
     deliveries: dict[str, int]
     withheld: int
     oldest_pending_at: datetime | None
-    pending_by_api: dict[str, int]
 
 
+# Written out, so that SQLite sees that the index of them holds them all.
+_WITHHELD = text("ledger.disposition = 'withheld'")
 _ENDED = (DeliveryState.DELIVERED.value, DeliveryState.SKIPPED.value)
 
 
@@ -176,10 +178,11 @@ class Ended:
 
 def count_ended(connection: Connection) -> Ended:
     """Count what has ended."""
-    numbers = _by_state(connection, _ENDED)
-    withheld = select(func.count()).select_from(ledger).where(ledger.c.disposition == "withheld")
-    delivered, skipped = (numbers.get(state, 0) for state in _ENDED)
-    return Ended(delivered, skipped, int(connection.execute(withheld).scalar_one()))
+    # All rows are counted without a look at any of them, so those of the state that nearly all are in are the rest.
+    others = _by_state(connection, [state.value for state in DeliveryState if state is not DeliveryState.DELIVERED])
+    rows = connection.execute(select(func.count()).select_from(delivery)).scalar_one()
+    withheld = connection.execute(select(func.count()).select_from(ledger).where(_WITHHELD)).scalar_one()
+    return Ended(rows - sum(others.values()), others.get(DeliveryState.SKIPPED.value, 0), withheld)
 
 
 def count_all(connection: Connection, ended: Ended | None = None) -> Counts:
@@ -188,30 +191,24 @@ def count_all(connection: Connection, ended: Ended | None = None) -> Counts:
     links = connection.execute(select(link.c.state, func.count()).group_by(link.c.state)).all()
     deliveries = _by_state(connection, [state.value for state in DeliveryState if state.value not in _ENDED])
     deliveries |= dict(zip(_ENDED, (ended.delivered, ended.skipped), strict=True))
-    pending = delivery.c.state == DeliveryState.PENDING.value
     return Counts(
         links={row[0]: row[1] for row in links},
         deliveries={state: number for state, number in deliveries.items() if number},
         withheld=ended.withheld,
-        oldest_pending_at=connection.execute(select(func.min(delivery.c.created_at)).where(pending)).scalar_one(),
-        pending_by_api=count_pending(connection),
+        oldest_pending_at=_oldest_pending_at(connection),
     )
+
+
+def _oldest_pending_at(connection: Connection) -> datetime | None:
+    """Return since when the first delivery waits: ids are given in the order in which deliveries came."""
+    # Of an expression, not of the key: PostgreSQL would look for the first one through all that ever was.
+    first = select(func.min(delivery.c.id + 0)).where(PENDING).scalar_subquery()
+    return connection.execute(select(delivery.c.created_at).where(delivery.c.id == first)).scalar()
 
 
 def _by_state(connection: Connection, states: Sequence[str]) -> dict[str, int]:
     rows = connection.execute(
         select(delivery.c.state, func.count()).where(delivery.c.state.in_(states)).group_by(delivery.c.state)
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-def count_pending(connection: Connection) -> dict[str, int]:
-    """Count what waits to be sent, by api."""
-    rows = connection.execute(
-        select(thread.c.api, func.count())
-        .join(delivery, delivery.c.thread_key == thread.c.id)
-        .where(delivery.c.state == DeliveryState.PENDING.value)
-        .group_by(thread.c.api)
     )
     return {row[0]: row[1] for row in rows}
 
@@ -224,6 +221,26 @@ def count_dispositions(connection: Connection, thread_key: int) -> dict[str, int
         .group_by(ledger.c.disposition)
     )
     return {row[0]: row[1] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The apis and systems that a database knows: of each thread there ever was, and of each link."""
+
+    apis: frozenset[str]
+    systems: frozenset[str]
+
+
+def known_names(connection: Connection) -> Names:
+    """Return which apis and systems there are, by a look into an index for each name."""
+    return Names(_distinct(connection, thread.c.api), _distinct(connection, link.c.system))
+
+
+def _distinct(connection: Connection, column: Column[str]) -> frozenset[str]:
+    names = select(func.min(column).label("name")).cte("names", recursive=True)
+    following = select(func.min(column)).where(column > names.c.name).scalar_subquery()
+    names = names.union_all(select(following).where(names.c.name.is_not(None)))
+    return frozenset(connection.execute(select(names.c.name).where(names.c.name.is_not(None))).scalars())
 
 
 def count_open_work(connection: Connection) -> tuple[dict[str, int], dict[str, int]]:

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
 from sqlalchemy.engine import make_url
 
 from syncd.model.clock import Clock
@@ -89,6 +88,8 @@ def _flock(database: Path) -> WorkerLock | None:
 
 
 async def _advisory(url: str) -> WorkerLock | None:
+    import asyncpg  # noqa: PLC0415 - megabytes that a worker on SQLite does not need
+
     try:
         connection = await asyncpg.connect(url, timeout=5)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -11,7 +11,7 @@ from syncd.store import leases, moved, tables
 from syncd.store.database import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision in order; the last is the one that this program works with."""
 LATEST = VERSIONS[-1]
 SCHEMA_KEY = 0x736368656D61  # "schema"

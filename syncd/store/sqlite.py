@@ -16,6 +16,12 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 5
 READERS = 4
+WRITER_CACHE_KILOBYTES, READER_CACHE_KILOBYTES = 2000, 500
+"""Of the pages that a connection keeps, those of the writer stay right; a reader's go with each commit."""
+
+READER_STATEMENTS, WRITER_STATEMENTS = 32, 128
+"""So many statements a connection keeps prepared, of some ten kilobytes each."""
+
 _LOG = "write-ahead log"
 
 
@@ -26,8 +32,10 @@ class SQLiteBackend:
 
     def __init__(self, url: URL) -> None:
         self._file = SQLiteFile(Path(str(url.database)))
-        self._engine = _engine(url, self._file)
-        self._writing = self._engine.execution_options(sqlite_begin="IMMEDIATE")
+        self._engine = _engine(url, self._file, READERS, READER_CACHE_KILOBYTES, READER_STATEMENTS)
+        # One connection for all that is written: it knows its statements, and its pages are the newest.
+        writer = _engine(url, self._file, 1, WRITER_CACHE_KILOBYTES, WRITER_STATEMENTS)
+        self._writing = writer.execution_options(sqlite_begin="IMMEDIATE")
         self._writer = ThreadPoolExecutor(1, "sqlite-writer")
         self._readers = ThreadPoolExecutor(READERS, "sqlite-reader")
 
@@ -60,13 +68,19 @@ class SQLiteBackend:
 
     async def close(self) -> None:
         """Close every connection and end the threads."""
-        await asyncio.get_running_loop().run_in_executor(self._writer, self._engine.dispose)
+        for engine in (self._engine, self._writing):
+            await asyncio.get_running_loop().run_in_executor(self._writer, engine.dispose)
         self._writer.shutdown()
         self._readers.shutdown()
 
 
-def _engine(url: URL, file: SQLiteFile) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+def _engine(url: URL, file: SQLiteFile, connections: int, cache_kilobytes: int, statements: int) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=connections,
+        pool_use_lifo=True,  # the others are used, and filled, only while it is
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False, "cached_statements": statements},
+    )
 
     @event.listens_for(engine, "do_connect")
     def before_connect(_dialect: Any, _record: Any, _arguments: Any, _options: Any) -> None:
@@ -77,6 +91,7 @@ def _engine(url: URL, file: SQLiteFile) -> Engine:
         # sqlite3's own transactions break savepoints and repeatable reads; SQLAlchemy begins them itself.
         connection.isolation_level = None
         cursor = connection.cursor()
+        cursor.execute(f"PRAGMA cache_size=-{cache_kilobytes}")
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         # The log is opened by the first look into the database.

@@ -130,6 +130,9 @@ class LinkRow(SQLModel, table=True):
     )
 
 
+_WITHHELD = text("disposition = 'withheld'")
+
+
 class LedgerRow(SQLModel, table=True):
     """What became of one reply in one thread; never removed, so that nothing is sent twice."""
 
@@ -138,7 +141,10 @@ class LedgerRow(SQLModel, table=True):
     system: str = Field(primary_key=True)
     reply_id: str = Field(primary_key=True)
     disposition: str
-    __table_args__: ClassVar[dict[str, object]] = {"sqlite_with_rowid": False}
+    __table_args__: ClassVar[tuple[object, ...]] = (
+        Index("ledger_withheld", "disposition", sqlite_where=_WITHHELD, postgresql_where=_WITHHELD),
+        {"sqlite_with_rowid": False},
+    )
 
 
 _OPEN = text("state = 'pending'")

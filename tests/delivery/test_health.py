@@ -35,13 +35,26 @@ def test_one_bad_outcome_makes_it_one_at_a_time(bad) -> None:
 def test_failures_in_a_row_wait_longer_and_longer() -> None:
     """From the second on the api as a whole waits, by the retry schedule; an answer ends it."""
     health = Health(64)
-    waits = []
+    waits, now = [], 0.0
     for _ in range(6):
-        health.learn(Outcome.NOT_SENT, 1, 0.0)
-        waits.append(health.wait_seconds(0.0))
+        health.learn(Outcome.NOT_SENT, 1, now)
+        waits.append(health.wait_seconds(now))
+        now += waits[-1]
     assert waits == [0, 5, 30, 120, 300, 300]
-    health.learn(Outcome.DELIVERED, 1, 0.0)
-    assert health.wait_seconds(0.0) == 0
+    health.learn(Outcome.DELIVERED, 1, now)
+    assert health.wait_seconds(now) == 0
+
+
+@pytest.mark.parametrize("bad", [Outcome.NOT_SENT, Outcome.REFUSED_FOR_NOW])
+def test_what_fails_at_once_is_one_failure(bad) -> None:
+    """A moment without a connection fails all that begin in it; the api waits for that as for one, not for minutes."""
+    health = learned(*[bad] * 25)
+    assert health.wait_seconds(0.0) == 5
+
+
+def test_each_doubt_counts() -> None:
+    """Also those that were on the wire together: each further try may put one more in doubt."""
+    assert learned(*[Outcome.IN_DOUBT] * 4).wait_seconds(0.0) == 120
 
 
 def test_throttled_waits_a_minute_or_what_was_asked_if_longer() -> None:

@@ -16,7 +16,7 @@ from tests.soak.measuring import PAGE_BYTES
 
 MOST_GROWTH = 1.10
 FILLING = 2
-"""So many outages fill what has a bound: of SQLite's five connections each keeps 2 MB of pages and 128 statements."""
+"""So many outages fill what has a bound: the pages and the statements that each connection to SQLite keeps."""
 
 TICKETS = 200
 SETTINGS = "in_flight = 16\nrequests_per_minute = 1000000\n"

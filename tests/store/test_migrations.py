@@ -16,6 +16,7 @@ async def test_what_waits_in_an_older_database_is_due_in_the_new_one(filled) -> 
         connection.exec_driver_sql("DROP INDEX thread_number")
         for column in ("ticket_number", "given_number", "ticket_link", "given_link"):
             connection.exec_driver_sql(f"DROP INDEX link_{column}")
+        connection.exec_driver_sql("DROP INDEX ledger_withheld")
         connection.exec_driver_sql("DROP INDEX delivery_request")
         connection.exec_driver_sql("ALTER TABLE delivery DROP COLUMN request_id")
         connection.exec_driver_sql("CREATE INDEX thread_head ON thread (api, head_lane, head_due_at)")

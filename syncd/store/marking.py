@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, literal_column, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from syncd.model.communication import ThreadStatus
 from syncd.model.delivery import AttemptReason, DeliveryState
@@ -177,7 +177,7 @@ _MARK = (
     update(delivery)
     .where(among(delivery.c.id, "ids"))
     .values(
-        state=literal_column(f"'{DeliveryState.SENDING.value}'"),
+        state=DeliveryState.SENDING.value,
         attempts=delivery.c.attempts + 1,
         manual=False,
         status_carried=bindparam("carried"),

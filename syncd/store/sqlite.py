@@ -91,8 +91,8 @@ def _engine(url: URL, file: SQLiteFile, connections: int, cache_kilobytes: int, 
         # sqlite3's own transactions break savepoints and repeatable reads; SQLAlchemy begins them itself.
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA cache_size=-{cache_kilobytes}")
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        cache = f"cache_size=-{cache_kilobytes}"
+        for pragma in (cache, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         # The log is opened by the first look into the database.
         cursor.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()

@@ -9,9 +9,9 @@ from syncd.model.collected import Disposition
 from syncd.model.delivery import DeliveryState, Lane
 from syncd.model.link import LinkState
 from syncd.store.requests import RequestKind
+from syncd.store.settling import lock, settle
 from syncd.store.standing import Decision, write_decision
 from syncd.store.tables import delivery, ledger, link, request, thread
-from syncd.store.threads import lock, settle
 
 _OPEN = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 _UNSENT = (DeliveryState.PENDING.value, DeliveryState.PARKED.value)

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Select, func, select
 
 from syncd.model.delivery import DeliveryState
 from syncd.model.errors import Conflict, Missing
+from syncd.store.settling import lock
 from syncd.store.standing import Decision
 from syncd.store.statement import chunks
 from syncd.store.tables import decision, delivery, thread
-from syncd.store.threads import lock
 
 CHOSEN_AT_ONCE = 100
 """So many are decided in one transaction: the worker, which shares the database, waits for no more than that."""

@@ -16,6 +16,7 @@ from syncd.model.delivery import DeliveryState
 from syncd.model.link import LinkState
 from syncd.store import link_changes
 from syncd.store.requests import RequestState
+from syncd.store.settling import lock, settle
 from syncd.store.standing import (
     ASSUMED_REASON,
     DIED_REASON,
@@ -25,7 +26,6 @@ from syncd.store.standing import (
 )
 from syncd.store.statement import chunks
 from syncd.store.tables import api_state, attempt, decision, delivery, link, request, thread
-from syncd.store.threads import lock, settle
 
 ERASED = "erased"
 """Stands in place of a text that was erased, and is the reason of what was skipped for that."""

@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from syncd.model.delivery import DeliveryState
 from syncd.store.enqueue import UNREAD
+from syncd.store.settling import settle_all
 from syncd.store.statement import chunks, upsert
 from syncd.store.tables import delivery, flood
-from syncd.store.threads import settle
 
 HELD_REASON = "flood: old replies, held until the sweep has ended"
 FLOOD = "flood: "
@@ -57,8 +57,7 @@ def release(connection: Connection, delivery_ids: Sequence[int], now: datetime) 
             .values(state=DeliveryState.PENDING.value, reason=None, ended_at=None, due_at=now, read_at=UNREAD)
         )
         threads.update(row.thread_key for row in connection.execute(released.returning(delivery.c.thread_key)))
-    for thread_key in sorted(threads):
-        settle(connection, thread_key)
+    settle_all(connection, threads)
 
 
 def keep(connection: Connection, delivery_ids: Sequence[int], reason: str) -> None:

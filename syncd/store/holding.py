@@ -6,8 +6,9 @@ from sqlalchemy import Connection, select, text, update
 
 from syncd.model.delivery import DeliveryState
 from syncd.model.link import Cause, LinkState
+from syncd.store.settling import lock, settle, settle_all
 from syncd.store.tables import delivery, link, thread
-from syncd.store.threads import NO_HEAD, lock, settle
+from syncd.store.threads import NO_HEAD
 
 
 def is_held_back(connection: Connection, thread_key: int) -> bool:
@@ -50,8 +51,7 @@ def let_go(connection: Connection, api: str) -> int:
             .limit(1)
         ).first()
     ]
-    for key in held:
-        settle(connection, key)
+    settle_all(connection, held)
     return len(held)
 
 

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, func, select, update
 
 from syncd.model.delivery import DeliveryState, Outcome
 from syncd.store.outbox import Record, evidence_values
+from syncd.store.settling import lock, settle
 from syncd.store.standing import ASSUMED_REASON, Resolution, settle_doubt
 from syncd.store.tables import attempt, delivery
-from syncd.store.threads import lock, settle
 
 
 def settle_late(connection: Connection, result: Record, now: datetime) -> bool:

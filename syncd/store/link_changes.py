@@ -15,9 +15,9 @@ from syncd.model.vanished import Others, Vanished
 from syncd.store.among import among
 from syncd.store.floods import is_held
 from syncd.store.links import followed
+from syncd.store.settling import lock, settle
 from syncd.store.statement import chunks, upsert
 from syncd.store.tables import delivery, link, meta, thread
-from syncd.store.threads import lock, settle
 
 REMOVED_REASON = "the link was removed"
 _VANISHED = "vanished "

@@ -20,9 +20,9 @@ from syncd.store import holding, leases, restored
 from syncd.store.among import among
 from syncd.store.high_water import HighWater
 from syncd.store.outbox import Outgoing, known_status
-from syncd.store.settling import lock_all
+from syncd.store.settling import lock, lock_all
 from syncd.store.tables import api_state, attempt, delivery, thread
-from syncd.store.threads import NO_HEAD, lock
+from syncd.store.threads import NO_HEAD
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from syncd.model.collected import Collected, NewDelivery, Stored
 from syncd.model.delivery import DeliveryKind
 from syncd.model.link import LinkState
 from syncd.store.enqueue import insert_deliveries
+from syncd.store.settling import settle
 from syncd.store.tables import link, thread
-from syncd.store.threads import settle
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Settling many threads at once: two statements, however many threads there are. See `syncd.store.threads`."""
+"""Settling threads: which delivery of each is next, and whether its status needs a note.
+
+Whatever changes a delivery, a link or a status of a thread settles it in the same transaction. So only the head of a
+thread carries a due time, and finding work never scans the outbox. It takes two statements, however many threads.
+"""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -21,17 +25,31 @@ _STANDING = [_SENDING, literal_column("'in_doubt'"), literal_column("'parked'")]
 _LOCK = select(thread.c.id).where(among(thread.c.id, "keys")).order_by(thread.c.id).with_for_update()
 
 
+def lock(connection: Connection, thread_key: int) -> None:
+    """Let no other transaction change this thread until ours ends."""
+    lock_all(connection, [thread_key])
+
+
 def lock_all(connection: Connection, thread_keys: Collection[int]) -> None:
-    """Let no other transaction change these threads until ours ends; each one locks its own in the same order."""
+    """Let no other transaction change these threads until ours ends; each one locks its own in the same order.
+
+    On SQLite there is never another that writes.
+    """
     if connection.dialect.name == "postgresql" and thread_keys:
         connection.execute(_LOCK, {"keys": thread_keys})
+
+
+def settle(connection: Connection, thread_key: int) -> None:
+    """Work out the head of a thread and whether a status note is due, and store what is not as it was."""
+    settle_all(connection, [thread_key])
 
 
 def settle_all(connection: Connection, thread_keys: Collection[int]) -> None:
     """Work out the heads of threads and whether status notes are due, and store what is not as it was."""
     if not thread_keys:
         return
-    # Without the lock two that settle at once would each miss what the other has not committed yet.
+    # Without the lock two that settle at once would each miss what the other has not committed yet, and the last one
+    # would write a head that leaves the other's delivery waiting for ever.
     lock_all(connection, thread_keys)
     settled = [(row, _settled(row)) for row in connection.execute(_FACTS, {"keys": thread_keys})]
     changed = [

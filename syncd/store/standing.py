@@ -11,8 +11,8 @@ from syncd.model.communication import Message
 from syncd.model.delivery import DeliveryKind, DeliveryState, InDoubtPolicy, Outcome, Reached
 from syncd.model.errors import Conflict, Missing
 from syncd.store.enqueue import UNREAD, message_values
+from syncd.store.settling import lock, settle
 from syncd.store.tables import attempt, decision, delivery, thread
-from syncd.store.threads import lock, settle
 
 DIED_REASON = "the process ended while this was on the wire"
 RESTORED_REASON = "restored"

@@ -145,7 +145,9 @@ async def test_taking_back_looks_at_no_more_than_it_takes(on_sqlite) -> None:
 
     steps = await on_sqlite.do(plans)
     assert len([step for step in steps if "delivery_request" in step]) == 1
-    assert [step for step in steps if step.startswith("SCAN")] == []
+    # The keys themselves are handed over as a list, which is gone through.
+    scans = [step for step in steps if step.startswith("SCAN") and not step.startswith("SCAN json_each VIRTUAL TABLE")]
+    assert scans == []
 
 
 async def test_plans_push_no_backfill_out_of_a_list(filled) -> None:

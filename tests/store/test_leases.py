@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from syncd.model.delivery import InDoubtPolicy
 from syncd.model.errors import StoreError
 from syncd.model.lease import Kind, Lease, Subject
-from syncd.store import leases, marking, standing, threads
+from syncd.store import leases, marking, settling, standing
 from syncd.store.database import Database, open_database
 from syncd.store.schema import ensure_schema
 from syncd.store.tables import lease
@@ -216,9 +216,9 @@ async def test_two_workers_that_wait_for_each_other_both_get_their_way(
     other = open_database(postgresql_url)
 
     def lock_both(connection, first, second) -> str:
-        threads.lock(connection, first)
+        settling.lock(connection, first)
         connection.execute(text("SELECT pg_sleep(0.3)"))
-        threads.lock(connection, second)
+        settling.lock(connection, second)
         return "done"
 
     both = database.write(lambda c: lock_both(c, 1, 2)), other.write(lambda c: lock_both(c, 2, 1))

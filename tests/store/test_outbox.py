@@ -10,8 +10,9 @@ from syncd.model.health import PauseCause
 from syncd.model.link import Cause
 from syncd.store import due, health, holding, link_changes, lists, marking, outbox, recording
 from syncd.store.heads import apis_with_due, find_next_due
+from syncd.store.settling import settle
 from syncd.store.tables import delivery
-from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER, note_due, settle
+from syncd.store.threads import NOTE_CLOSED, NOTE_OTHER, note_due
 
 
 async def test_only_the_oldest_open_delivery_of_a_thread_is_a_head(filled) -> None:

@@ -10,10 +10,9 @@ from syncd.store import heads, lists, restored
 from syncd.store.marking import mark_sending
 from syncd.store.outbox import find_all_outgoing
 from syncd.store.recording import record
-from syncd.store.settling import settle_all
+from syncd.store.settling import settle, settle_all
 from syncd.store.standing import adopt_orphans
 from syncd.store.tables import metadata
-from syncd.store.threads import settle
 
 BY_STATE = ("delivery_state", "link_state")
 """Indexes of what has a state: of any thread, and so without end where one is asked for."""

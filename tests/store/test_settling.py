@@ -1,4 +1,4 @@
-"""Settling many threads at once comes to what settling each of them by itself does."""
+"""Settling: the head of each thread and whether its status needs a note, of many threads at once as of one."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, select
+from sqlalchemy import Connection, Table, event, select
 
-from syncd.store.settling import lock_all, settle_all
+from syncd.store.settling import lock_all, settle, settle_all
 from syncd.store.tables import delivery, link, thread
-from syncd.store.threads import NO_HEAD, settle
+from syncd.store.threads import NO_HEAD
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 THREADS = 150
@@ -52,29 +52,51 @@ def _at(chance: random.Random) -> datetime:
     return NOON + timedelta(seconds=chance.randrange(4))
 
 
-def _rows(connection: Connection) -> list[Any]:
-    return [tuple(row) for row in connection.execute(select(thread).order_by(thread.c.id))]
+def _rows(connection: Connection, table: Table) -> list[Any]:
+    return list(connection.execute(select(table).order_by(table.c.id)))
+
+
+def _expected(of: Any, links: list[Any], deliveries: list[Any]) -> tuple[Any, ...]:
+    """Return the head of a thread and its note, worked out from all rows as a person would."""
+    its_link = next((one for one in links if one.thread_key == of.id and one.state != "removed"), None)
+    its = [one for one in deliveries if one.thread_key == of.id]
+    waiting = sorted((one.lane, one.occurred_at, one.id, one) for one in its if one.state == "pending")
+    is_sending = any(one.state == "sending" for one in its)
+    is_stopped = its_link is not None and (its_link.state, its_link.cause) == ("suspended", "ticket_gone")
+    if waiting and not is_sending and not is_stopped:
+        first = waiting[0][-1]
+        return (first.id, first.lane, first.system, max(first.due_at, of.retry_at or first.due_at), None)
+    is_active = its_link is not None and its_link.state == "active"
+    carried = of.doubt_status or of.sent_status
+    if waiting or is_sending or not is_active or None in {of.known_status, carried} or of.known_status == carried:
+        return (None, None, None, None, None)
+    return (None, None, None, None, "closed" if "CLOSED" in {of.known_status, carried} else "other")
+
+
+def _found(of: Any) -> tuple[Any, ...]:
+    return (of.head_delivery_id, of.head_lane, of.head_system, of.head_due_at, of.note_due)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_many_threads_come_to_the_same_as_each_of_them(database, seed) -> None:
-    """Whatever a thread holds, its head and its note are those that `settle` works out; settled again, they stay."""
+async def test_what_is_next_and_which_note_is_due(database, seed) -> None:
+    """Whatever a thread holds, its head and its note are what its rows say; settled again, or one by one, they stay."""
 
     def work(connection: Connection) -> tuple[list[Any], ...]:
         keys = _fill(connection, random.Random(seed))
         settle_all(connection, keys)
-        at_once = _rows(connection)
+        at_once = _rows(connection, thread)
         settle_all(connection, keys)
-        again = _rows(connection)
+        again = _rows(connection, thread)
         connection.execute(thread.update().values({**NO_HEAD, "note_due": "closed"}))
         for key in keys:
             settle(connection, key)
-        return at_once, again, _rows(connection)
+        expected = [_expected(row, _rows(connection, link), _rows(connection, delivery)) for row in at_once]
+        return at_once, again, _rows(connection, thread), expected
 
-    at_once, again, each = await database.write(work)
-    assert at_once == each
-    assert again == each
-    assert {row.note_due for row in await database.read(lambda c: c.execute(select(thread)).all())} > {"closed", None}
+    at_once, again, each, expected = await database.write(work)
+    assert [_found(row) for row in at_once] == expected
+    assert again == each == at_once
+    assert {row.note_due for row in each} == {"closed", "other", None}
 
 
 async def test_the_statements_are_as_many_for_one_thread_as_for_many(database) -> None:

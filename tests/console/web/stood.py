@@ -14,8 +14,8 @@ from syncd.model.ticket import Ticket, TicketRef
 from syncd.store import link_changes, links, lists
 from syncd.store.database import Connection
 from syncd.store.lists import DeliveryInFull
+from syncd.store.settling import settle
 from syncd.store.tables import attempt, delivery, link
-from syncd.store.threads import settle
 from tests.console.web.conftest import TOKEN, Answered, Served
 
 WHO = "anna"

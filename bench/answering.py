@@ -6,12 +6,12 @@ answers as the contract wants, with ids of the path and a communication id of it
 
 import asyncio
 import re
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import ClassVar, cast
 
 import uvloop
+
+from bench.servers import Server, started
 
 _HEAD = re.compile(rb"PUT [^ ]*/communications/(\d+)/threads/(\d+) HTTP/1\.1\r\n", re.ASCII)
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -60,19 +60,9 @@ class _Connection(asyncio.Protocol):
         self._transport.write(_ANSWER % (len(body), body))
 
 
-@asynccontextmanager
-async def answering() -> AsyncIterator[str]:
-    """Yield the address of such an API, a process of its own that ends with the block."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.answering", stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    address = (await process.stdout.readline()).decode().strip()
-    try:
-        yield address
-    finally:
-        process.terminate()
-        await process.wait()
+def answering() -> AbstractAsyncContextManager[Server]:
+    """Run such an API, a process of its own that ends with the block."""
+    return started("bench.answering")
 
 
 async def _serve() -> None:

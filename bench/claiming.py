@@ -3,22 +3,19 @@
 A claim is what the dispatcher asks before it sends: the heads that are due, and what is needed to send them.
 """
 
-import os
-import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-import asyncpg
 from sqlalchemy import Connection, bindparam, select
 
 from bench.figures import Better, Figure
 from bench.filled import Filling, Waiting, fill
 from bench.measure import Ratio, ratio
+from bench.servers import empty_postgresql, has_postgresql
 from syncd.store.database import Database, open_database
 from syncd.store.heads import due_heads
 from syncd.store.outbox import find_all_outgoing
@@ -31,7 +28,6 @@ TIMES = 200
 """How often each thing is done in a round."""
 
 TARGET = 20.0
-SERVER = "SYNCD_TEST_POSTGRESQL"
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 _LOOK_UP = select(thread.c.id).where(thread.c.id == bindparam("key"))
@@ -48,25 +44,10 @@ async def run(rounds: int) -> list[Figure]:
             filling = Filling(rows // ROWS_PER_THREAD, rows, waiting)
             with tempfile.TemporaryDirectory() as folder:
                 figures += await _measure(f"sqlite:///{Path(folder) / 'syncd.db'}", "SQLite", filling, rounds)
-            if SERVER in os.environ:
-                async with _database(os.environ[SERVER]) as url:
+            if has_postgresql():
+                async with empty_postgresql() as url:
                     figures += await _measure(url, "PostgreSQL", filling, rounds)
     return figures
-
-
-@asynccontextmanager
-async def _database(server: str) -> AsyncIterator[str]:
-    """Yield the address of an empty database on the server; drop it after that."""
-    name = f"bench_{secrets.token_hex(4)}"
-    connection = await asyncpg.connect(server)
-    try:
-        await connection.execute(f'CREATE DATABASE "{name}"')
-        try:
-            yield f"{server.rpartition('/')[0]}/{name}"
-        finally:
-            await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    finally:
-        await connection.close()
 
 
 async def _measure(url: str, kind: str, filling: Filling, rounds: int) -> list[Figure]:

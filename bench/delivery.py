@@ -6,24 +6,22 @@ after each PUT, evidence, heads of threads, a log line for each attempt.
 """
 
 import asyncio
-import os
-import secrets
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import aiohttp
-import asyncpg
 import orjson
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from bench.answering import answering
 from bench.figures import Better, Figure
+from bench.filled import REPLY, Filling, Waiting, fill
 from bench.measure import Cost, Stopwatch, alternate, ratio
-from bench.outbox import CONTENT, fill
+from bench.servers import empty_postgresql, has_postgresql
 from syncd.delivery.api import OpenApi
 from syncd.delivery.attempt import Sender
 from syncd.delivery.dispatcher import Dispatcher
@@ -34,24 +32,23 @@ from syncd.store import restored
 from syncd.store.database import Database, open_database
 from syncd.store.high_water import HighWater
 from syncd.store.outbox import Outgoing
-from syncd.store.schema import database_id, ensure_schema
+from syncd.store.schema import database_id
 from syncd.store.tables import attempt, delivery
 
 THREADS, EACH = 2_000, 5
 NUMBER = THREADS * EACH
 IN_FLIGHT = 64
-POSTGRESQL = "SYNCD_TEST_POSTGRESQL"
 KEY = "key"
 
 
 async def run(rounds: int) -> list[Figure]:
     """Measure on SQLite, and on PostgreSQL where there is one."""
     contenders: dict[str, Callable[[], Awaitable[Cost]]] = {}
-    async with answering() as address:
-        contenders["bare"] = lambda: _bare(address)
-        contenders["SQLite"] = lambda: _on_sqlite(address)
-        if os.environ.get(POSTGRESQL):
-            contenders["PostgreSQL"] = lambda: _on_postgresql(address)
+    async with answering() as api:
+        contenders["bare"] = lambda: _bare(api.address)
+        contenders["SQLite"] = lambda: _on_sqlite(api.address)
+        if has_postgresql():
+            contenders["PostgreSQL"] = lambda: _on_postgresql(api.address)
         costs = await alternate(contenders, rounds)
     figures = []
     for name, target in (("SQLite", 0.50), ("PostgreSQL", 0.45)):
@@ -103,7 +100,7 @@ async def _bare(address: str) -> Cost:
             "communicationThreadStatus": "ONGOING",
             "ticketNumber": "1000",
             "subject": "Locker",
-            "content": CONTENT,
+            "content": REPLY,
             "communicationDirection": "INCOMING",
             "ticketLink": "https://desk.example.com/tickets/1000",
             "communicationChannel": "EMAIL",
@@ -136,27 +133,13 @@ async def _on_postgresql(address: str) -> Cost:
             return await _deliver(url, Path(folder), address)
 
 
-@asynccontextmanager
-async def empty_postgresql() -> AsyncIterator[str]:
-    """Yield the address of a new database, which is dropped at the end."""
-    server, name = os.environ[POSTGRESQL], f"bench_{secrets.token_hex(4)}"
-    connection = await asyncpg.connect(server)
-    await connection.execute(f"CREATE DATABASE {name}")
-    try:
-        yield server.rpartition("/")[0] + f"/{name}"
-    finally:
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await connection.close()
-
-
 async def _deliver(url: str, folder: Path, address: str) -> Cost:
     """Fill an outbox, deliver all of it, and see that it was."""
+    await fill(url, Filling(THREADS, NUMBER, Waiting.ALL, api="api", read_at=datetime.now(UTC)))
     database = open_database(url)
-    await ensure_schema(database, migrate=True)
-    await database.write(lambda connection: fill(connection, threads=THREADS, each=EACH))
     with (folder / "log").open("w") as log:
         configure_log("INFO", "json", log)
-        sender = await make_sender(database, folder, address, "api0")
+        sender = await make_sender(database, folder, address, "api")
         dispatcher = Dispatcher(sender, allowed())
         stopwatch = Stopwatch()
         running = asyncio.create_task(dispatcher.run())

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import Text
 
+from syncd.model.collected import Disposition
 from syncd.model.delivery import DeliveryState, Lane
 from syncd.store.database import Database, open_database
 from syncd.store.instant import Instant
@@ -45,13 +46,19 @@ class Waiting(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """So many links, each with a thread and a known ticket, and so many rows of the ledger and of the outbox."""
+    """So many links, each with a thread and a known ticket, and so many rows of the ledger and of the outbox.
+
+    With more than one api the threads are spread over them, and these are named by numbers: berlin0, berlin1 ...
+    `read_at`: when the deliveries were read last, if not when they were made.
+    """
 
     links: int = 100_000
     rows: int = 1_000_000
     waiting: Waiting = Waiting.NONE
     api: str = "berlin"
     system: str = "desk"
+    apis: int = 1
+    read_at: datetime | None = None
 
     @property
     def hot_rows(self) -> int:
@@ -101,7 +108,9 @@ def _instant(connection: Connection, seconds: ColumnElement[int]) -> ColumnEleme
 
 def _add_threads(connection: Connection, filling: Filling) -> None:
     n = _numbers(filling.links).c.n
-    rows = select(n, literal(filling.api), 1000 + n % 5000, n, literal("ONGOING"), literal("ONGOING"), literal(0))
+    api = literal(filling.api)
+    name = api if filling.apis == 1 else api + cast(n % filling.apis, Text)
+    rows = select(n, name, 1000 + n % 5000, n, literal("ONGOING"), literal("ONGOING"), literal(0))
     columns = ["id", "api", "customer_id", "thread_id", "known_status", "sent_status", "refusals"]
     connection.execute(insert(thread).from_select(columns, rows))
 
@@ -138,7 +147,7 @@ def _add_ledger(connection: Connection, filling: Filling) -> None:
     n = _numbers(filling.rows).c.n
     reply_id = cast(n, Text)
     # One of a hundred is an internal note.
-    disposition = case((n % 100 == 0, "withheld"), else_="enqueued")
+    disposition = case((n % 100 == 0, Disposition.WITHHELD.value), else_=Disposition.DELIVERY.value)
     rows = select(_key_of_row(n, filling), literal(filling.system), reply_id, disposition)
     connection.execute(insert(ledger).from_select(["thread_key", "system", "reply_id", "disposition"], rows))
 
@@ -174,7 +183,7 @@ def _add_deliveries(connection: Connection, filling: Filling) -> None:
         "channel": literal("EMAIL"),
         "occurred_at": at,
         "created_at": at,
-        "read_at": at,
+        "read_at": at if filling.read_at is None else literal(filling.read_at, Instant()),
         "due_at": at,
         "ended_at": case((~waits, at)),
         "attempts": case((waits, 0), else_=1),

@@ -8,19 +8,19 @@ begun. Fewer apis are measured too: where they keep their pace and how much CPU 
 import asyncio
 import tempfile
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.answering import answering
 from bench.delivery import allowed, make_sender
 from bench.figures import Better, Figure
+from bench.filled import Filling, Waiting, fill
 from bench.measure import Cost, Stopwatch
-from bench.outbox import fill
 from syncd.delivery.dispatcher import Dispatcher
 from syncd.model.delivery import Outcome
 from syncd.model.meter import Hops, Unmetered
 from syncd.service.log import configure_log
 from syncd.store.database import open_database
-from syncd.store.schema import ensure_schema
 
 PER_MINUTE = 900.0
 NUMBERS = (25, 50, 100, 300)
@@ -44,8 +44,8 @@ class Counting(Unmetered):
 
 async def run(rounds: int) -> list[Figure]:  # noqa: ARG001 - a window is as long as many rounds
     """Measure each number of apis once."""
-    async with answering() as address:
-        return [await _measure(address, number) for number in NUMBERS]
+    async with answering() as api:
+        return [await _measure(api.address, number) for number in NUMBERS]
 
 
 async def _measure(address: str, number: int) -> Figure:
@@ -53,7 +53,7 @@ async def _measure(address: str, number: int) -> Figure:
     with tempfile.TemporaryDirectory(prefix="syncd-bench-") as name:
         cost = await _deliver(address, number, meter, Path(name))
     due = PER_MINUTE / 60 * cost.wall_seconds
-    shares = sorted(meter.delivered[f"api{one}"] / due for one in range(number))
+    shares = sorted(meter.delivered[f"berlin{one}"] / due for one in range(number))
     return Figure(
         f"{number} apis at 900 a minute each: the slowest of them",
         shares[0],
@@ -72,12 +72,12 @@ async def _measure(address: str, number: int) -> Figure:
 
 
 async def _deliver(address: str, number: int, meter: Counting, folder: Path) -> Cost:
-    database = open_database(f"sqlite:///{folder}/syncd.db")
-    await ensure_schema(database, migrate=True)
-    await database.write(lambda c: fill(c, threads=number * THREADS_EACH, each=REPLIES_EACH, apis=number))
+    url, links = f"sqlite:///{folder}/syncd.db", number * THREADS_EACH
+    await fill(url, Filling(links, links * REPLIES_EACH, Waiting.ALL, apis=number, read_at=datetime.now(UTC)))
+    database = open_database(url)
     with (folder / "log").open("w") as log:
         configure_log("INFO", "json", log)
-        senders = [await make_sender(database, folder, address, f"api{one}", PER_MINUTE) for one in range(number)]
+        senders = [await make_sender(database, folder, address, f"berlin{one}", PER_MINUTE) for one in range(number)]
         for sender in senders:
             sender.meter, sender.high_water = meter, senders[0].high_water
         dispatchers = [Dispatcher(sender, allowed()) for sender in senders]

@@ -25,7 +25,8 @@ from sqlalchemy import func, select
 from adapters.zendesk import Zendesk, ZendeskConfig
 from bench.figures import Better, Figure
 from bench.measure import Cost, Stopwatch, alternate, ratio
-from bench.zendesk_desk import BEGAN, FIRST_TICKET, TOKEN, Desk, served
+from bench.servers import Server
+from bench.zendesk_desk import BEGAN, FIRST_TICKET, TOKEN, requests_of, served
 from syncd.model.clock import SystemClock
 from syncd.model.policy import SystemPolicy
 from syncd.sources.registry import open_adapter
@@ -66,7 +67,7 @@ async def run(rounds: int) -> list[Figure]:
         logger.enable("syncd")
 
 
-async def _measure(desk: Desk, folder: Path, rounds: int) -> list[Figure]:
+async def _measure(desk: Server, folder: Path, rounds: int) -> list[Figure]:
     await prepare(folder / "prepared.db", TICKETS)
     await read_swept(desk, folder, TICKETS * REPLIES)
     asked = await requests_of(desk)
@@ -149,11 +150,11 @@ def _link(key: int) -> dict[str, object]:
     }
 
 
-async def read_swept(desk: Desk, folder: Path, expected: int) -> Cost:
+async def read_swept(desk: Server, folder: Path, expected: int) -> Cost:
     """Let one sweep read everything into a fresh copy of the database, and look that it did."""
     database = open_database(f"sqlite:///{_copy(folder)}")
     clock = Hasty()
-    options = ZendeskConfig(base_url=desk.base_url, oauth_token=SecretStr(TOKEN))
+    options = ZendeskConfig(base_url=desk.address, oauth_token=SecretStr(TOKEN))
     opened = open_adapter(Zendesk, options, clock=clock)
     system = System(SystemPolicy("desk"), opened.adapter, database, clock, has_feed=True)
     watch = Stopwatch()
@@ -179,18 +180,11 @@ async def _verify(database: Database, expected: int) -> None:
         raise RuntimeError(f"{found} deliveries and heads in the outbox, {expected} deliveries expected")
 
 
-async def requests_of(desk: Desk) -> list[str]:
-    """Return the addresses that were asked for since this was last called."""
-    async with aiohttp.ClientSession() as session, session.get(f"{desk.base_url}/requests") as response:
-        asked: list[str] = await response.json()
-        return asked
-
-
-async def read_bare(desk: Desk, asked: Sequence[str]) -> Cost:
+async def read_bare(desk: Server, asked: Sequence[str]) -> Cost:
     """Ask for the same addresses, one after the other, and decode what comes."""
     watch = Stopwatch()
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
         for address in asked:
-            async with session.get(f"{desk.base_url}{address}") as response:
+            async with session.get(f"{desk.address}{address}") as response:
                 orjson.loads(await response.read())
     return watch.stop()

@@ -9,17 +9,21 @@ out, as it would be all that is measured: the pace of ten exports a minute.
 """
 
 import asyncio
+import re
 import sys
 from base64 import b64decode, b64encode
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
 import orjson
 from aiohttp import web
+
+from bench.servers import Server, started
 
 TOKEN = "token-of-the-bench"
 PAGE = 1000
@@ -35,7 +39,9 @@ _PARAMETERS = {
     "users/show_many": {"ids"},
     "tickets/show_many": {"ids"},
     "comments": {"page[size]", "page[after]", "per_page", "sort", "include", "sort_order"},
+    "audits": {"page[size]", "page[after]", "per_page", "include"},
 }
+_OF_TICKET = re.compile(r"tickets/\d+/(comments|audits)")
 _WORDS = (
     "the locker by the window does not close any more and I have put my things into another one for the time being",
     "could somebody please have a look at the invoice of March: it names two visits that I did not make",
@@ -75,7 +81,8 @@ class Account:
 
     def answer(self, path: str, query: Mapping[str, str]) -> bytes | None:
         """Return the answer to a request, None if Zendesk would refuse it."""
-        name = "comments" if path.startswith("tickets/") and path.endswith("/comments") else path
+        of_ticket = _OF_TICKET.fullmatch(path)
+        name = path if of_ticket is None else of_ticket[1]
         if set(query) - _PARAMETERS.get(name, set()):
             return None
         return self._listed_by(name, path, query)
@@ -90,6 +97,7 @@ class Account:
             "tickets/show_many": lambda: _listed("tickets", tickets),
             "users/show_many": lambda: _listed("users", (orjson.dumps(_user(number)) for number in ids)),
             "comments": lambda: self._comments(int(path.split("/")[1]) - FIRST_TICKET, "users" in str(query)),
+            "audits": lambda: self._audits(int(path.split("/")[1]) - FIRST_TICKET),
         }
         return ways[name]() if name in ways else None
 
@@ -107,7 +115,8 @@ class Account:
             at, _, number = b64decode(query["cursor"]).decode().partition("||")
             begin = bisect_left(self.ticket_times, int(at)) + (int(number) > 0)
         else:
-            begin = bisect_left(self.ticket_times, int(query["start_time"]))
+            # tap-zendesk asks with a fraction.
+            begin = bisect_left(self.ticket_times, int(float(query["start_time"])))
         end = min(begin + int(query.get("per_page", PAGE)), len(self.tickets))
         after = query.get("cursor")
         if end > begin:
@@ -120,6 +129,17 @@ class Account:
         writers = [*range(FIRST_AGENT, FIRST_AGENT + AGENTS), FIRST_CUSTOMER + place]
         beside = {"users": [_user(user_id) for user_id in writers]} if with_users else {}
         return _listed("comments", comments, count=len(comments), meta=meta, next_page=None, **beside)
+
+    def _audits(self, place: int) -> bytes:
+        audits = [orjson.dumps(_audit(orjson.loads(one), FIRST_TICKET + place)) for one in self.comments[place]]
+        return _listed("audits", audits, count=len(audits), meta={"has_more": False, "after_cursor": None})
+
+
+def _audit(comment: dict[str, Any], ticket_id: int) -> dict[str, Any]:
+    """Return the audit that a comment is an event of."""
+    told = {key: value for key, value in comment.items() if key not in {"created_at", "via"}}
+    beside = {key: comment[key] for key in ("created_at", "author_id", "via")}
+    return {"id": comment["audit_id"], "ticket_id": ticket_id, "metadata": {}, "events": [told], **beside}
 
 
 def _listed(name: str, rows: Iterable[bytes], **beside: Any) -> bytes:
@@ -211,7 +231,8 @@ def _ticket(place: int, at: int) -> dict[str, Any]:
         "group_id": 31,
         "brand_id": 77,
         "tags": ["studio", "locker"],
-        "custom_fields": [{"id": 360 + number, "value": None} for number in range(8)],
+        # Zendesk tells them twice.
+        **{name: [{"id": 360 + number, "value": None} for number in range(8)] for name in ("custom_fields", "fields")},
         "created_at": _stamp(BEGAN - 86_400),
         "updated_at": _stamp(at),
         "generated_timestamp": at,
@@ -221,34 +242,20 @@ def _ticket(place: int, at: int) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """The stand-in, served by another process."""
-
-    base_url: str
-    pid: int
-
-
-@asynccontextmanager
-async def served(tickets: int, replies: int) -> AsyncIterator[Desk]:
+def served(tickets: int, replies: int) -> AbstractAsyncContextManager[Server]:
     """Serve an account from another process."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "bench.zendesk_desk", str(tickets), str(replies)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    if process.stdout is None or process.stdin is None:
-        raise RuntimeError("the stand-in has no pipes")
-    try:
-        yield Desk((await process.stdout.readline()).decode().strip(), process.pid)
-    finally:
-        process.stdin.close()
-        await process.wait()
+    return started("bench.zendesk_desk", str(tickets), str(replies))
+
+
+async def requests_of(desk: Server) -> list[str]:
+    """Return the addresses that were asked for since this was last called."""
+    async with aiohttp.ClientSession() as session, session.get(f"{desk.address}/requests") as response:
+        asked: list[str] = await response.json()
+        return asked
 
 
 async def serve(account: Account) -> None:
-    """Serve an account until the standard input ends."""
+    """Serve an account until the process is ended."""
 
     async def answer(request: web.Request) -> web.Response:
         if request.path == "/requests":
@@ -272,8 +279,7 @@ async def serve(account: Account) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    await runner.cleanup()
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,9 @@ import orjson
 
 from bench.figures import Better, Figure, table
 from bench.measure import ratio
-from bench.peers.account import COMMENTS, TICKETS
-from bench.peers.desk import asked, serving
-from bench.peers.run_syncd import prepare
+from bench.reading import REPLIES, TICKETS, prepare
+from bench.servers import Server
+from bench.zendesk_desk import TOKEN, requests_of, served
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -39,12 +40,12 @@ ENVIRONMENTS = ROOT / ".bench"
 TARGET = 1 / 8
 BEFORE = re.compile(r"CPU seconds before: ([0-9.]+)")
 READ: dict[str, Callable[[str], bool]] = {
-    "syncd, into the outbox": lambda out: out.strip() == str(TICKETS * COMMENTS),
-    "syncd, read and mapped": lambda out: out.strip() == str(TICKETS * COMMENTS),
-    "syncd, read alone": lambda out: out.strip() == str(TICKETS * COMMENTS),
-    "tap-zendesk": lambda out: out.count('"stream": "ticket_comments", "record"') == TICKETS * COMMENTS,
-    "dlt": lambda out: f"items_count={TICKETS * COMMENTS}" in out,
-    "requests": lambda out: out.strip() == str(TICKETS * COMMENTS),
+    "syncd, into the outbox": lambda out: out.strip() == str(TICKETS * REPLIES),
+    "syncd, read and mapped": lambda out: out.strip() == str(TICKETS * REPLIES),
+    "syncd, read alone": lambda out: out.strip() == str(TICKETS * REPLIES),
+    "tap-zendesk": lambda out: out.count('"stream": "ticket_comments", "record"') == TICKETS * REPLIES,
+    "dlt": lambda out: f"items_count={TICKETS * REPLIES}" in out,
+    "requests": lambda out: out.strip() == str(TICKETS * REPLIES),
 }
 """Whether what a contender prints says that it has read every comment."""
 
@@ -63,19 +64,19 @@ class Reading:
 
 
 class Contenders:
-    """Who reads, from the Zendesk at an address."""
+    """Who reads, from a Zendesk."""
 
-    def __init__(self, address: str, folder: Path) -> None:
-        self._address = address
+    def __init__(self, desk: Server, folder: Path) -> None:
+        self._desk, self._address = desk, desk.address
         self._folder = folder
         self._pythons = {name: environment(name) for name in ("tap-zendesk", "dlt")}
 
     async def read(self, name: str, pace: str = "lifted") -> Reading:
         """Let one of them read everything once."""
         command = await self._command(name, pace)
-        await asked(self._address)
+        await requests_of(self._desk)
         cost = await asyncio.to_thread(self._run, name, command)
-        return Reading(*cost, await asked(self._address))
+        return Reading(*cost, Counter(map(_kind, await requests_of(self._desk))))
 
     async def _command(self, name: str, pace: str) -> list[str]:
         match name:
@@ -86,11 +87,11 @@ class Contenders:
                 await asyncio.to_thread(shutil.copytree, self._folder / "prepared", folder)
                 return [sys.executable, "-m", "bench.peers.run_syncd", self._address, str(folder), pace, how]
             case "tap-zendesk":
-                return [self._pythons[name], str(HERE / "run_tap_zendesk.py"), self._address, pace]
+                return [self._pythons[name], str(HERE / "run_tap_zendesk.py"), self._address, TOKEN, pace]
             case "dlt":
-                return [self._pythons[name], str(HERE / "run_dlt.py"), self._address]
+                return [self._pythons[name], str(HERE / "run_dlt.py"), self._address, TOKEN]
         # Whoever installs dlt has requests.
-        return [self._pythons["dlt"], str(HERE / "run_requests.py"), self._address]
+        return [self._pythons["dlt"], str(HERE / "run_requests.py"), self._address, TOKEN]
 
     def _run(self, name: str, command: list[str]) -> tuple[float, float, float]:
         with (self._folder / "out").open("w+b") as out, (self._folder / "err").open("w+b") as err:
@@ -105,6 +106,11 @@ class Contenders:
             raise RuntimeError(f"{name} did not read everything: {told[-2000:]}")
         cpu = usage.ru_utime + usage.ru_stime
         return wall, cpu - float(before[1]), cpu
+
+
+def _kind(address: str) -> str:
+    """Return what an address asks for, whichever ticket it is about."""
+    return re.sub(r"/\d+/", "/", address.partition("?")[0].removeprefix("/api/v2/").removesuffix(".json"))
 
 
 def environment(name: str) -> str:
@@ -125,9 +131,9 @@ async def measure(rounds: int, *, shipped: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="syncd-bench-") as name:
         folder = Path(name)
         (folder / "prepared").mkdir()
-        await prepare(folder / "prepared")
-        async with serving() as address:
-            contenders = Contenders(address, folder)
+        await prepare(folder / "prepared" / "syncd.db", TICKETS)
+        async with served(TICKETS, REPLIES) as desk:
+            contenders = Contenders(desk, folder)
             readings: dict[str, list[Reading]] = {name: [] for name in READ}
             for number in range(rounds + 1):
                 for one in READ if number % 2 else reversed(READ):

@@ -1,4 +1,4 @@
-"""dlt's rest_api source, in an environment of its own: `python run_dlt.py ADDRESS`; extracted only, into files.
+"""dlt's rest_api source, in an environment of its own: `python run_dlt.py ADDRESS TOKEN`; extracted only, into files.
 
 The last line of stderr tells the CPU seconds until its imports were done.
 """
@@ -15,13 +15,13 @@ from dlt.sources.helpers.rest_client.paginators import JSONResponseCursorPaginat
 from dlt.sources.rest_api import rest_api_source
 
 
-def main(address: str) -> None:
+def main(address: str, token: str) -> None:
     """Read everything once: the export of tickets, and the comments of each."""
     began = time.process_time()
     pages = _UntilEnd(cursor_path="after_cursor", cursor_param="cursor")
     source = rest_api_source(
         {
-            "client": {"base_url": f"{address}/api/v2/"},
+            "client": {"base_url": f"{address}/api/v2/", "auth": {"type": "bearer", "token": token}},
             "resources": [
                 {
                     "name": "tickets",

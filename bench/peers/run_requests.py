@@ -1,4 +1,4 @@
-"""What is written in ten lines with requests: `python run_requests.py ADDRESS`; every ticket's comments by a GET.
+"""What is written in ten lines with requests: `python run_requests.py ADDRESS TOKEN`; every ticket's comments by a GET.
 
 The last line of stderr tells the CPU seconds until its imports were done.
 """
@@ -11,15 +11,18 @@ import requests
 SECONDS = 30
 
 
-def main(address: str) -> None:
+def main(address: str, token: str) -> None:
     """Read everything once."""
     began = time.process_time()
+    headers = {"Authorization": f"Bearer {token}"}
     params, ended, read = {"start_time": "0"}, False, 0
     while not ended:
-        page = requests.get(f"{address}/api/v2/incremental/tickets/cursor", params=params, timeout=SECONDS).json()
+        export = f"{address}/api/v2/incremental/tickets/cursor"
+        page = requests.get(export, params=params, headers=headers, timeout=SECONDS).json()
         params, ended = {"cursor": page["after_cursor"]}, page["end_of_stream"]
         for ticket in page["tickets"]:
-            answer = requests.get(f"{address}/api/v2/tickets/{ticket['id']}/comments", timeout=SECONDS).json()
+            comments = f"{address}/api/v2/tickets/{ticket['id']}/comments"
+            answer = requests.get(comments, headers=headers, timeout=SECONDS).json()
             read += len(answer["comments"])
     print(read)
     print(f"\nCPU seconds before: {began}", file=sys.stderr)

@@ -6,68 +6,44 @@ the others do. `prepare` makes the database, with a link for each ticket. The la
 seconds until its imports were done and the database was open.
 """
 
-import asyncio
 import sys
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
 from pydantic import SecretStr
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import func, select
 
 from adapters.zendesk import Zendesk, ZendeskConfig
-from bench.peers.account import BEGAN, TICKETS
+from bench.reading import REPLIES, STARTED, TICKETS
+from bench.zendesk_desk import TOKEN
 from syncd.model.clock import SystemClock
-from syncd.model.communication import Thread, ThreadStatus
 from syncd.model.delivery import Lane
-from syncd.model.link import NewLink
 from syncd.model.policy import SystemPolicy
-from syncd.model.ticket import Ticket, TicketRef
+from syncd.model.ticket import Ticket
 from syncd.service.log import configure_log
 from syncd.sources.http import VendorHttp
-from syncd.store import link_changes, links, replies
 from syncd.store.database import Database, open_database
-from syncd.store.schema import ensure_schema
-from syncd.store.tables import delivery, link
+from syncd.store.tables import delivery
 from syncd.sync import poll
 from syncd.sync.collect import System
 from syncd.sync.intake import new_delivery
 
 SYSTEM = "desk"
-AT = datetime.fromtimestamp(BEGAN, UTC)
-
-
-async def prepare(folder: Path) -> None:
-    """Make a database whose links were all collected before the first of the comments."""
-    database = _open(folder)
-    await ensure_schema(database, migrate=True)
-    await database.write(_add_links)
-    await database.close()
-
-
-def _add_links(connection: Connection) -> None:
-    for number in range(1, TICKETS + 1):
-        ref = TicketRef(number=str(number))
-        added = links.add(connection, NewLink(Thread("berlin", number, number), SYSTEM, ref, AT), AT)
-        ticket = Ticket(str(number), str(number), None, "Locker", "open", updated_at=AT)
-        link_changes.resolve(connection, added.link_id, ticket, ThreadStatus.ONGOING, AT)
-    connection.execute(update(link).values(collected_at=AT, collect_due_at=None))
-    replies.start_feed(connection, SYSTEM, AT, AT)
 
 
 async def main(address: str, folder: str, pace: str, how: str) -> None:
     """Make one sweep, or read alone, and print how many deliveries were made."""
     configure_log("INFO", "json")
     database = _open(Path(folder))
-    options = ZendeskConfig(base_url=address, oauth_token=SecretStr("token"))
+    options = ZendeskConfig(base_url=address, oauth_token=SecretStr(TOKEN))
     connection = Zendesk.connection(options)
     if pace == "lifted":
         connection = replace(connection, requests_per_minute=60_000, budgets={})
     http = VendorHttp(connection, clock=SystemClock())
     # The account is some time old by now, and none of it is to be held as late.
-    policy = SystemPolicy(name=SYSTEM, flood_replies=TICKETS * 10)
+    policy = SystemPolicy(name=SYSTEM, flood_replies=TICKETS * REPLIES)
     system = System(policy, Zendesk(options, http), database, SystemClock(), has_feed=True)
     began = time.process_time()
     made = await _swept(system) if how == "swept" else await _read(system, mapped=how == "mapped")
@@ -86,15 +62,15 @@ async def _swept(system: System) -> int:
 
 
 async def _read(system: System, *, mapped: bool) -> int:
-    made, tickets = 0, dict[str, Ticket]()
-    async for page in system.adapter.changes(AT):
+    made, tickets = set[str](), dict[str, Ticket]()
+    async for page in system.adapter.changes(STARTED):
         tickets |= {ticket.id: ticket for ticket in page.tickets if isinstance(ticket, Ticket)}
         for ticket_id, told in page.replies.items():
-            ticket = tickets.get(ticket_id) or Ticket(ticket_id, ticket_id, None, "Locker", "open", updated_at=AT)
-            made += len(told)
+            ticket = tickets.get(ticket_id) or Ticket(ticket_id, ticket_id, None, "Locker", "open", updated_at=STARTED)
+            made.update(reply.id for reply in told)  # those of a page's last second come twice
             for reply in told if mapped else ():
                 new_delivery(system.policy, ticket, reply, Lane.LIVE, None)
-    return made
+    return len(made)
 
 
 def _open(folder: Path) -> Database:
@@ -102,7 +78,4 @@ def _open(folder: Path) -> Database:
 
 
 if __name__ == "__main__":
-    if sys.argv[2] == "prepare":
-        asyncio.run(prepare(Path(sys.argv[1])))
-    else:
-        uvloop.run(main(*sys.argv[1:]))
+    uvloop.run(main(*sys.argv[1:]))

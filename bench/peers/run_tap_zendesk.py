@@ -1,9 +1,9 @@
-"""tap-zendesk, in an environment of its own: `python run_tap_zendesk.py ADDRESS lifted|shipped`; records go to stdout.
+"""tap-zendesk, in an environment of its own: `python run_tap_zendesk.py ADDRESS TOKEN lifted|shipped`.
 
-It is called as its command does it, with tickets and their comments selected. Two things are changed, both by setting
-attributes of its classes: the address, which is https://SUBDOMAIN.zendesk.com, and, if `lifted`, how many tickets it
-reads in a minute before it sleeps for the rest of it. The last line of stderr tells the CPU seconds until its imports
-were done.
+Records go to stdout. It is called as its command does it, with tickets and their comments selected. Two things are
+changed, both by setting attributes of its classes: the address, which is https://SUBDOMAIN.zendesk.com, and, if
+`lifted`, how many tickets it reads in a minute before it sleeps for the rest of it. The last line of stderr tells the
+CPU seconds until its imports were done.
 """
 
 # mypy: ignore-errors
@@ -21,7 +21,7 @@ from tap_zendesk import streams
 STREAMS = ("tickets", "ticket_comments")
 
 
-def main(address: str, throttle: str) -> None:
+def main(address: str, token: str, throttle: str) -> None:
     """Read everything once."""
     began = time.process_time()
     for stream in (streams.Tickets, streams.TicketAudits):
@@ -30,7 +30,7 @@ def main(address: str, throttle: str) -> None:
     streams.TicketAudits.endpoint = streams.TicketAudits.endpoint.replace("/{}/", "/{1}/")
     if throttle == "lifted":
         streams.AUDITS_REQUEST_PER_MINUTE = sys.maxsize
-    config = {"start_date": "2026-01-01T00:00:00Z", "subdomain": "acme", "access_token": "token"}
+    config = {"start_date": "2026-01-01T00:00:00Z", "subdomain": "acme", "access_token": token}
     with tempfile.TemporaryDirectory() as folder:
         files = {"config": config, "catalog": {"streams": [_selected(name, config) for name in STREAMS]}, "state": {}}
         sys.argv = ["tap-zendesk"]

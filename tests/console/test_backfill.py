@@ -254,7 +254,7 @@ async def test_waiting_says_what_needs_a_person(syncd, ends):
 
 async def test_interrupted_the_worker_goes_on(syncd, ends):
     """Ctrl-C ends the command, which says that the worker goes on, and how to stop that."""
-    for number in range(5):
+    for number in range(20):
         await ends.link(ends.ticket("one", "two"), 500 + number)
     await syncd.call("poll")
     ends.configure(system="requests_per_minute = 120")
@@ -264,7 +264,7 @@ async def test_interrupted_the_worker_goes_on(syncd, ends):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        while b" of 5, " not in await process.stderr.readline():
+        while b" of 20, " not in await process.stderr.readline():
             assert process.returncode is None
         process.send_signal(signal.SIGINT)
         _, beside = await process.communicate()

@@ -85,16 +85,18 @@ class FreshApi:
 
         The ticket's own `include=conversations` is no way to them: it ends at the tenth without a word.
 
+        One that is deleted while pages are turned moves those behind it forward, past a border. So the pages before
+        the last are read once more, backwards: what has moved forward is on one of them.
+
         Raises:
             TicketUnavailable: forbidden.
         """
-        path = f"tickets/archived/{ticket_id}" if is_archived else f"tickets/{ticket_id}"
-        found: list[Record] = []
-        async for page in self._pages(f"{path}/conversations", "conversations", ticket_id):
-            if page is None:
-                return None
-            found += page.rows
-        return found
+        path = f"tickets/{'archived/' if is_archived else ''}{ticket_id}/conversations"
+        read = [page async for page in self._pages(path, "conversations", ticket_id)]
+        again = range(len(read) - 1, 0, -1)
+        read += [await self._page(path, {}, "conversations", number, ticket_id) for number in again]
+        pages = [page for page in read if page is not None]
+        return [row for page in pages for row in page.rows] if len(pages) == len(read) else None
 
     async def see_tickets(self) -> int:
         """Ask for one ticket of the list, to learn whether it may be read; return the status, 200, 400 or 403."""

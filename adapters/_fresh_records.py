@@ -32,7 +32,8 @@ STATUSES: Mapping[int, tuple[str, ThreadStatus]] = {
     5: ("closed", ThreadStatus.CLOSED),
 }
 # Sources of a conversation. They have numbers of their own, which mean other things than the sources of a ticket.
-REPLY, TWEET, FACEBOOK, FORWARD, PHONE, SHOP = 0, 5, 7, 8, 9, 11
+REPLY, TWEET, SURVEY, FACEBOOK, FORWARD, PHONE, SHOP = 0, 5, 6, 7, 8, 9, 11
+NOT_OF_THE_TICKET = {SURVEY: "survey", SHOP: "e-commerce"}
 SOCIAL = {TWEET: "twitter", FACEBOOK: "facebook"}
 TALKS = frozenset({Channel.CHAT, Channel.TEXT_MESSAGE})
 _TAG = re.compile(r"<[^>]*>")
@@ -43,9 +44,9 @@ class Flavour:
     """In what the two products differ.
 
     `sources` are those of a ticket: the word for people, and the channel. `outbound` are the sources of tickets that an
-    agent wrote, `repeating` those whose first conversation is the description once more. `wrapped`: answers hold their
-    records under a name. `sorts`: the list of tickets comes in the order of change if it is asked to. `most_pages` is
-    how far a list can be turned.
+    agent wrote, `among_agents` those of them whose description is for colleagues, `repeating` those whose first
+    conversation is the description once more. `wrapped`: answers hold their records under a name. `sorts`: the list of
+    tickets comes in the order of change if it is asked to. `most_pages` is how far a list can be turned.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Flavour:
     number: re.Pattern[str]
     hint: str
     outbound: frozenset[int] = frozenset()
+    among_agents: frozenset[int] = frozenset()
     repeating: frozenset[int] = frozenset()
     wrapped: bool = False
     archive: bool = False
@@ -116,7 +118,7 @@ def parse_seen(row: Record, flavour: Flavour, *, is_archived: bool) -> SeenTicke
     opening = Reply(
         id=f"description:{ticket_id}",
         author=Author(kind),
-        visibility=Visibility.PUBLIC,
+        visibility=Visibility.INTERNAL if source in flavour.among_agents else Visibility.PUBLIC,
         body=body,
         created_at=row.get_instant("created_at"),
         channel=channel,
@@ -201,8 +203,8 @@ def _channel(row: Record, ticket: SeenTicket) -> tuple[str, Channel]:
         return "phone", Channel.PHONE
     if source in SOCIAL:
         return SOCIAL[source], Channel.CHAT if ticket.channel is Channel.CHAT else Channel.OTHER
-    if source == SHOP:
-        return "e-commerce", Channel.OTHER
+    if source in NOT_OF_THE_TICKET:
+        return NOT_OF_THE_TICKET[source], Channel.OTHER
     # What agents answer to a form or a call goes out as mail; what they answer in a talk does not.
     if source == FORWARD or (source == REPLY and row.raw("to_emails") and ticket.channel not in TALKS):
         return "email", Channel.EMAIL

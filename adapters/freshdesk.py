@@ -61,6 +61,7 @@ class Freshdesk(FreshAdapter[FreshdeskConfig]):
         number=re.compile(r"#?([1-9][0-9]{0,17})", re.ASCII),
         hint="a ticket of Freshdesk is named by its number, such as 42, or by a link that ends in /a/tickets/42",
         outbound=frozenset({OUTBOUND_EMAIL, INTERNAL_TASK}),
+        among_agents=frozenset({INTERNAL_TASK}),
         repeating=frozenset({WEB_CHAT}),
         archive=True,
         sorts=True,

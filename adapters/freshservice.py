@@ -48,6 +48,9 @@ SOURCES = {
     18: ("employee offboarding", Channel.OTHER),
 }
 
+# https://support.freshservice.com/en/support/solutions/articles/50000005527-what-is-a-ticket-type-or-prefix-
+TICKET_TYPES = ("INC", "SR", "CASE", "QUERY", "ISSUE", "REQ")
+
 
 class Freshservice(FreshAdapter[FreshserviceConfig]):
     """Tickets and conversations of one Freshservice account."""
@@ -61,7 +64,8 @@ class Freshservice(FreshAdapter[FreshserviceConfig]):
         title="Freshservice",
         host="SUBDOMAIN.freshservice.com",
         sources=SOURCES,
-        number=re.compile(r"#?(?:[A-Za-z]{1,6}-)?([1-9][0-9]{0,17})", re.ASCII),
+        # Problems (PRB), changes (CHN) and releases (REL) are counted by themselves: PRB-42 is not the ticket 42.
+        number=re.compile(rf"#?(?:(?i:{'|'.join(TICKET_TYPES)})-)?([1-9][0-9]{{0,17}})", re.ASCII),
         hint="a ticket of Freshservice is named by its number, such as 42 or INC-42, or by a link that ends in "
         "/a/tickets/42",
         wrapped=True,

@@ -34,7 +34,7 @@ class FreshStandIn(StandIn):
         self.is_admin, self.ticket_scope = True, 1
         self.page_size = 100  # rows on a page, whatever more was asked for
         self.most_pages = 300
-        self.per_minute, self.lists_per_minute = 200, 20
+        self.per_minute, self.lists_per_minute, self.views_per_minute = 200, 20, 200
         self.is_exclusive = False  # whether updated_since leaves out its own second
         self.repeats_next = False  # every page names itself as the one behind it
         self.sorts_badly = False
@@ -151,12 +151,15 @@ class FreshStandIn(StandIn):
     def _refusal(self, request, path):
         """Return the answer to a request that is not heard, or None. What fails counts against the limit, too."""
         cost, is_list = 1 + ("include" in request.query), path == "/api/v2/tickets"
+        is_view = path.removeprefix("/api/v2/tickets/").isdecimal()
         window, second = divmod(self.clock.monotonic(), 60)
         if window != self._window:
             self._window, self._used = window, Counter()
         self._used["all"] += cost
         self._used["lists"] += is_list
-        if self._used["all"] > self.per_minute or self._used["lists"] > self.lists_per_minute:
+        self._used["views"] += is_view
+        limits = {"all": self.per_minute, "lists": self.lists_per_minute, "views": self.views_per_minute}
+        if any(self._used[kind] > limit for kind, limit in limits.items()):
             self.throttled += 1
             body = {"message": "You have exceeded the limit of requests per minute"}
             return answer_json(body, 429, {"Retry-After": str(60 - int(second))})

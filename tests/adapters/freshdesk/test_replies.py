@@ -48,6 +48,20 @@ class TestConversations:
         assert [reply.id for reply in await read(adapter, ticket)] == [f"description:{ticket}", *written]
         assert not any("conversations" in query.get("include", "") for _, query in freshdesk.requests)
 
+    async def test_one_that_is_deleted_meanwhile_hides_no_other(self, adapter, freshdesk, ticket):
+        """A conversation that is deleted between two pages moves others forward: what crosses a border is read."""
+        freshdesk.page_size = 3
+        written = [freshdesk.write(ticket, f"line {turn}") for turn in range(8)]
+        path = f"/api/v2/tickets/{ticket}/conversations"
+
+        def delete_before_the_second_page():
+            freshdesk.meanwhile[path] = lambda: freshdesk.conversations[ticket].pop(0)
+
+        freshdesk.meanwhile[path] = delete_before_the_second_page
+        told = [reply.id for reply in await read(adapter, ticket)][1:]
+        assert set(map(str, written[1:])) <= set(told)
+        assert len(told) == len(set(told))
+
     async def test_a_page_that_repeats_is_an_error(self, adapter, freshdesk, ticket):
         """A list of conversations that names the present page as its next one is no endless read, and not the end."""
         freshdesk.write(ticket, "Hello?")
@@ -106,6 +120,12 @@ class TestVisibility:
         """A mail that was forwarded to a third party is private, and no answer to the customer."""
         freshdesk.write(ticket, "Can you look?", by=freshdesk.me, source=8, private=True)
         assert (await read(adapter, ticket))[-1].visibility is Visibility.INTERNAL
+
+    @pytest.mark.parametrize(("source", "visibility"), [(14, Visibility.INTERNAL), (10, Visibility.PUBLIC)])
+    async def test_an_internal_task_is_for_colleagues(self, adapter, freshdesk, clock, source, visibility):
+        """What an agent wrote down as an internal task (14) stays here; an outbound mail (10) went to the customer."""
+        ticket = freshdesk.open_ticket(clock.now(), source=source)
+        assert (await read(adapter, ticket))[0].visibility is visibility
 
 
 class TestAuthors:
@@ -211,11 +231,11 @@ class TestChannels:
             *((5, 5, [], Channel.OTHER), (1, 11, [], Channel.OTHER), (2, 0, ["c@x.test"], Channel.EMAIL)),
             *((3, 0, ["c@x.test"], Channel.EMAIL), (13, 0, ["c@x.test"], Channel.CHAT), (2, 0, [], Channel.OTHER)),
             *((2, 0, None, Channel.OTHER), (3, 2, [], Channel.PHONE), (2, 8, ["c@x.test"], Channel.EMAIL)),
-            *((1, 6, [], Channel.EMAIL), (1, 77, [], Channel.EMAIL)),
+            *((1, 6, [], Channel.OTHER), (1, 77, [], Channel.EMAIL)),
         ],
     )
     async def test_of_a_conversation(self, adapter, freshdesk, clock, of_ticket, source, recipients, channel):
-        """A conversation has its ticket's channel, unless its own source says a call, a post, or an outgoing mail."""
+        """A conversation has its ticket's channel, unless its own source says a call, post, survey or sent mail."""
         ticket = freshdesk.open_ticket(clock.now(), source=of_ticket)
         freshdesk.write(ticket, "x", by=freshdesk.me, source=source, to_emails=recipients)
         assert (await read(adapter, ticket))[-1].channel is channel

@@ -16,7 +16,7 @@ class FreshserviceStandIn(FreshStandIn):
 
     def __init__(self, clock):
         super().__init__(clock)
-        self.per_minute, self.lists_per_minute = 100, 40
+        self.per_minute, self.lists_per_minute, self.views_per_minute = 100, 40, 50
         self.most_pages = 10_000
         self.knows_me, self.has_workspaces = True, True
 

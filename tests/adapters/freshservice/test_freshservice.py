@@ -37,10 +37,14 @@ class TestSigningIn:
         assert "key-1" not in shown
         assert "a2V5LTE6WA" not in shown
 
-    def test_the_pace_meets_no_limit_of_the_smallest_plan(self):
-        """At full pace neither the 40 lists nor the 50 single tickets a minute of Starter are exceeded."""
-        options = FreshserviceConfig(base_url="https://acme.freshservice.com", api_key="key-1")
-        assert Freshservice.connection(options).requests_per_minute <= 40
+    async def test_the_pace_meets_no_limit_of_the_smallest_plan(self, sign_in, freshservice, clock):
+        """At full pace none of Starter's limits is met: 100 credits, 40 lists and 50 single tickets a minute."""
+        ids = [str(freshservice.open_ticket(clock.now())) for _ in range(120)]
+        adapter = sign_in(own_pace=True)
+        assert len(await adapter.tickets(ids)) == 120
+        for _ in range(60):
+            [page async for page in adapter.changes(clock.now())]
+        assert freshservice.throttled == 0
 
 
 class TestWorkspaces:
@@ -76,7 +80,9 @@ class TestWorkspaces:
 class TestNames:
     """Numbers and links."""
 
-    @pytest.mark.parametrize("shape", ["{}", "#{}", "INC-{}", "#SR-{}", "inc-{}"])
+    @pytest.mark.parametrize(
+        "shape", ["{}", "#{}", "INC-{}", "#SR-{}", "inc-{}", "CASE-{}", "Query-{}", "ISSUE-{}", "REQ-{}"]
+    )
     async def test_number(self, adapter, freshservice, clock, shape):
         """The number is found with the letters that people write before it, and without."""
         number = freshservice.open_ticket(clock.now())
@@ -87,6 +93,14 @@ class TestNames:
         """What cannot be a number is refused without asking."""
         with pytest.raises(InvalidTicketRef):
             await adapter.resolve(TicketRef(number=number))
+        assert freshservice.requests == []
+
+    @pytest.mark.parametrize("prefix", ["PRB", "CHN", "REL", "chn", "ASSET"])
+    async def test_no_ticket(self, adapter, freshservice, clock, prefix):
+        """Problems, changes and releases have numbers of their own: CHN-1 is not the ticket 1 of somebody else."""
+        number = freshservice.open_ticket(clock.now())
+        with pytest.raises(InvalidTicketRef):
+            await adapter.resolve(TicketRef(number=f"{prefix}-{number}"))
         assert freshservice.requests == []
 
     @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ Item = TypeVar("Item")
 
 _KEY = r"[A-Za-z][A-Za-z0-9_]*-[1-9][0-9]{0,9}"
 _NUMBER = re.compile(_KEY, re.ASCII)
-_LINK = re.compile(rf"^.*(?:/|[?&]selectedIssue=)({_KEY})(?=$|[/?#&])", re.ASCII)
+# The issue that is selected, else the last key of the path: what else stands in the query may name another issue.
+_LINK = re.compile(rf"^(?:[^?#]*\?(?:[^#]*&)?selectedIssue=|[^?#]*/)({_KEY})(?=$|[/?#&])", re.ASCII)
 _ID = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 _PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 

@@ -7,7 +7,7 @@ import pytest
 from syncd.model.communication import Channel
 from syncd.model.errors import TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import Author, AuthorKind, Body, BodyFormat, Unavailability, Visibility
-from tests.adapters.jira.reading import ago, replies_of
+from tests.adapters.jira.reading import ago, pages_of, replies_of
 from tests.adapters.jira.site import PARTICIPANTS_FIELD
 
 PUBLIC, INTERNAL = Visibility.PUBLIC, Visibility.INTERNAL
@@ -161,6 +161,16 @@ class TestVisibility:
         assert found == [INTERNAL, INTERNAL, INTERNAL]
         found = [reply.visibility for reply in await replies_of(connect_to(plain_issues="public"), issue_id)]
         assert found == [PUBLIC, PUBLIC, INTERNAL]
+
+    @pytest.mark.parametrize("mark", [{"jsdPublic": False}, {"jsdPublic": None}, {"jsdPublic": "true"}])
+    async def test_notes_on_plain_issues(self, connect_cloud, jira, clock, mark):
+        """Where plain issues count as public, what an agent marked as internal on one of them still is internal."""
+        issue_id = jira.site.open_issue(ago(clock, 60), is_request=False)
+        jira.site.comment(issue_id, jira.site.agent, **mark)
+        adapter = connect_cloud(plain_issues="public")
+        assert (await replies_of(adapter, issue_id))[1].visibility is INTERNAL
+        fed = (await pages_of(adapter, ago(clock, 3600)))[0].replies[issue_id]
+        assert fed[1].visibility is INTERNAL
 
     async def test_fields_that_come_later(self, cloud, jira, clock):
         """Where the site has no requests yet, it is asked again: what is one later is not internal for ever."""

@@ -32,6 +32,21 @@ class TestResolve:
         ticket = await cloud.resolve(TicketRef(link=jira.base_url + shape.format(f"ABC-{issue_id}")))
         assert (ticket.id, ticket.link) == (issue_id, f"{jira.base_url}/browse/ABC-{issue_id}")
 
+    @pytest.mark.parametrize(
+        "behind", ["?returnTo=/browse/{}", "?jql=x&from=/{}/", "#/browse/{}", "?a=b#&selectedIssue={}"]
+    )
+    async def test_another_key_behind_the_path(self, cloud, jira, behind):
+        """A key in the rest of a link is that of another issue: its replies would go into somebody else's thread."""
+        meant, other = (jira.site.open_issue() for _ in range(2))
+        link = f"{jira.base_url}/browse/ABC-{meant}" + behind.format(f"ABC-{other}")
+        assert (await cloud.resolve(TicketRef(link=link))).id == meant
+
+    async def test_the_selected_issue_counts(self, cloud, jira):
+        """On a page that is about another issue the selected one is meant."""
+        shown, selected = (jira.site.open_issue() for _ in range(2))
+        link = f"{jira.base_url}/browse/ABC-{shown}?view=detail&selectedIssue=ABC-{selected}&quick=1"
+        assert (await cloud.resolve(TicketRef(link=link))).id == selected
+
     async def test_context_path(self, dc, data_center):
         """A Data Center below a context path has it in its links, too."""
         issue_id = data_center.site.open_issue()

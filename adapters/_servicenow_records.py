@@ -47,7 +47,9 @@ CHANNELS: Mapping[str, Channel] = {
 _SPOKEN = frozenset({Channel.PHONE, Channel.CONVERSATION})
 
 _CODE = re.compile(r"\[code\](.*?)\[/code\]", re.DOTALL | re.IGNORECASE)
-_HEADER = re.compile(r"(?:\A|(?<=\n\n))(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) - ([^\n]*) \(([^\n()]*)\)[ ]*(?:\n|\Z)")
+# A label may hold brackets of its own: "Additional comments (Customer visible)".
+_LABEL = r"(?:[^\n()]|\([^\n()]*\))*"
+_HEADER = re.compile(rf"(?:\A|(?<=\n\n))(\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d) - ([^\n]*) \(({_LABEL})\)[ ]*(?:\n|\Z)")
 
 
 @dataclass(frozen=True, slots=True)

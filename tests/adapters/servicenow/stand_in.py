@@ -39,7 +39,6 @@ COLUMNS = {
     "sys_user_has_role": {"sys_id", "user", "role"},
     "csm_consumer": {"sys_id", "name", "user"},
 }
-LABELS = {"comments": "Additional comments", "work_notes": "Work notes"}
 _PART = re.compile(r"([a-z_.]+)(>=|<=|!=|=|IN)(.*)", re.DOTALL)
 
 
@@ -61,6 +60,7 @@ class ServiceNowStandIn(StandIn):
         self.query_zone = UTC  # in which times in queries are read
         self.display_zone, self.display_form = UTC, "%Y-%m-%d %H:%M:%S"
         self.header_form = "{at} - {name} ({label})"
+        self.labels = {"comments": "Additional comments", "work_notes": "Work notes"}
         self.has_links, self.has_totals, self.bare_links, self.is_stuck = True, True, False, False
         self.heeds_offset = True
         self.evaluates_scripts = True
@@ -281,7 +281,7 @@ class ServiceNowStandIn(StandIn):
         return shown
 
     def _displayed(self, row, path, value):
-        if path in LABELS:
+        if path in self.labels:
             return self._journal_text(row["sys_id"], path)
         return self._local(value) if path in TIMES else value
 
@@ -297,7 +297,7 @@ class ServiceNowStandIn(StandIn):
         texts = []
         for row in entries:
             name = names.get(row["sys_created_by"], row["sys_created_by"])
-            label = LABELS[element]
+            label = self.labels[element]
             header = self.header_form.format(at=self._local(row["sys_created_on"]), name=name, label=label)
             texts.append(f"{header}\n{row['value']}\n\n")
         return "".join(texts)

@@ -82,6 +82,17 @@ class TestReading:
         author = (await read_replies(displaying, ticket))[1].author
         assert (author.kind, author.name) == (AuthorKind.AGENT, "Dora - Desk (EMEA)")
 
+    @pytest.mark.parametrize("name", ["Anna Agent", "Anna (EMEA)"])
+    async def test_labels_with_brackets(self, displaying, servicenow, clock, name):
+        """The field may be called "Additional comments (Customer visible)", as new instances do."""
+        servicenow.labels["comments"] = "Additional comments (Customer visible)"
+        servicenow.tables["sys_user"][servicenow.agent]["name"] = name
+        ticket = servicenow.open_ticket(ago(clock, 900))
+        for turn in range(2):
+            servicenow.write(ticket, f"{turn}", at=ago(clock, 100 - turn))
+        replies = (await read_replies(displaying, ticket))[1:]
+        assert [(reply.body.text, reply.author.name) for reply in replies] == [("0", name), ("1", name)]
+
 
 class TestForm:
     """Times and entries that cannot be read."""

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from adapters._servicenow_feed import OVERLAP, Bookmark, Mark
+from adapters._servicenow_feed import Bookmark, Mark
 from syncd.model.communication import ThreadStatus
 from syncd.model.errors import PauseSystem, UnexpectedAnswer
 from syncd.model.ticket import AuthorKind, Cursor, Visibility
@@ -108,7 +108,7 @@ class TestReading:
         ticket = servicenow.open_ticket(ago(clock, 900))
         servicenow.write(ticket, "in time", at=ago(clock, 10))
         cursor = await last_cursor(adapter, clock)
-        late = servicenow.write(ticket, "late", at=ago(clock, 10) - OVERLAP)
+        late = servicenow.write(ticket, "late", at=ago(clock, 290))
         assert late in replies_in(await read(adapter.changes(cursor)))
 
     async def test_a_time_to_come(self, adapter, servicenow, clock):

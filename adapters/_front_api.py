@@ -184,12 +184,15 @@ class FrontApi:
 
         Raises:
             TicketUnavailable: gone, forbidden, or merged.
+            PauseSystem: forbidden like everything else, which is no matter of one conversation.
         """
         response = await self._get(path, params, expect={MOVED, *UNAVAILABLE})
         if response.status == MOVED:
             raise TicketUnavailable(Unavailable(ticket_id, Unavailability.MERGED, _moved_to(response, ticket_id)))
         if response.status in UNAVAILABLE:
             record_of(response)  # Front answers in JSON; a proxy's page says nothing about a conversation
+            if response.status == 403:
+                await self.sees_conversations()
             raise TicketUnavailable(Unavailable(ticket_id, UNAVAILABLE[response.status]))
         return response
 

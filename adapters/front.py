@@ -11,7 +11,6 @@ docs/adapters/front.md names the pages relied on, and says what maps to what and
 import re
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import ClassVar
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 
 from adapters._front_api import SEARCH, FrontApi, Page
+from adapters._front_known import Known
 from adapters._front_records import (
     CONVERSATION_ID,
     Event,
@@ -31,7 +31,6 @@ from adapters._front_records import (
 from adapters._webhooks_signed import FRONT
 from syncd.model.errors import InvalidTicketRef, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import (
-    Body,
     ChangePage,
     Cursor,
     Identity,
@@ -71,7 +70,6 @@ class FrontConfig(AdapterConfig):
 
 LAG = 120_000  # milliseconds: how late an event may appear, and how far the order of events is trusted
 DATE_STEP = 1000  # milliseconds: the Date header tells whole seconds
-FIRSTS_KEPT = 50_000  # conversations whose first message is remembered
 _NUMBER = re.compile(r"(?P<id>(?:cnv|msg|com)_[0-9a-z]{1,40})|#?(?P<number>[A-Za-z0-9](?:[\w.-]{0,60}\d)?)", re.ASCII)
 _LINK = re.compile(r"^/open/(?P<id>(?:cnv|msg|com)_[0-9a-z]{1,40})/?(?=[?#]|$)", re.ASCII)
 _CURSOR = re.compile(r"[0-9]{1,15}", re.ASCII)
@@ -98,7 +96,7 @@ class Front(Adapter[FrontConfig]):
         super().__init__(options, http, link_hosts)
         self._api = FrontApi(http, options.base_url)
         self._has_feed: bool | None = None
-        self._firsts: dict[str, Reply] = {}
+        self._known = Known()
 
     @classmethod
     def connection(cls, options: FrontConfig) -> Connection:
@@ -174,7 +172,7 @@ class Front(Adapter[FrontConfig]):
         for ticket_id in dict.fromkeys(ids):
             try:
                 _require_id(ticket_id)
-                states.append(parse_ticket(await self._api.conversation(ticket_id), self.options.web_url))
+                states.append(self._state(await self._api.conversation(ticket_id)))
             except TicketUnavailable as error:
                 states.append(error.unavailable)
         return states
@@ -191,7 +189,7 @@ class Front(Adapter[FrontConfig]):
         replies = parse_replies(messages, await self._api.comments(ticket.id))
         first = next((reply for reply in replies if reply.first_message), None)
         if first is not None:
-            self._remember(ticket.id, first)
+            self._known.note_first(ticket.id, first)
         for reply in replies:
             yield reply
 
@@ -227,9 +225,10 @@ class Front(Adapter[FrontConfig]):
                 continue
             for ticket_id in (event.ticket_id, *event.merged_ids):
                 replies.setdefault(ticket_id, [])
-            if event.state is not None:
-                states[event.ticket_id] = event.state
-            reply = self._placed(event)
+            state = self._known.find_news(event)
+            if state is not None:
+                states[event.ticket_id] = state
+            reply = self._known.find_reply(event)
             if reply is not None:
                 replies[event.ticket_id].append(reply)
             elif event.reply is not None or not event.is_told:
@@ -237,24 +236,10 @@ class Front(Adapter[FrontConfig]):
         told = {key: tuple(its) for key, its in replies.items() if key not in unread}
         return ChangePage(cursor, tuple(replies), tuple(states.values()), MappingProxyType(told))
 
-    def _placed(self, event: Event) -> Reply | None:
-        """Return the reply of an event, if it is known whether it is the first message of its conversation.
-
-        Events do not tell; a conversation that was read before does. One that is older than the first that was read
-        may take its place.
-        """
-        first = self._firsts.get(event.ticket_id)
-        if event.reply is None or first is None:
-            return None
-        is_first = event.reply.id == first.id
-        if not is_first and event.reply.created_at <= first.created_at:
-            return None
-        return replace(event.reply, first_message=is_first)
-
-    def _remember(self, ticket_id: str, first: Reply) -> None:
-        self._firsts[ticket_id] = replace(first, body=Body(""), attachments=())
-        while len(self._firsts) > FIRSTS_KEPT:
-            del self._firsts[next(iter(self._firsts))]
+    def _state(self, conversation: Record) -> Ticket | Unavailable:
+        state = parse_ticket(conversation, self.options.web_url)
+        self._known.note_state(state)
+        return state
 
     def _get_ticket(self, conversation: Record) -> Ticket:
         """Return the ticket.
@@ -262,7 +247,7 @@ class Front(Adapter[FrontConfig]):
         Raises:
             InvalidTicketRef: a discussion or a task, which no customer sees.
         """
-        state = parse_ticket(conversation, self.options.web_url)
+        state = self._state(conversation)
         if isinstance(state, Unavailable):
             raise InvalidTicketRef("this is a discussion or task of Front, among colleagues; customers see none of it")
         return state

@@ -29,12 +29,14 @@ class FrontStandIn(StandIn):
         self.has_date = True
         self.is_after_included = True  # whether q[after] is a bound that belongs to what it bounds
         self.ignored = set()  # parameters that are taken and not heeded
+        self.are_states_of_then = False  # events hold their conversations as they were when they happened
         self.partial_targets = False  # events hold no more than type and id of their messages
         self.refused_scopes = set()  # first or last parts of paths that answer 403
         self.stuck = False  # the events name the page that was asked for as their next one
         self.endless = None  # the last part of a path whose pages never end, and hold nothing after the first
         self.conversations, self.merged, self.forbidden = {}, {}, set()
         self.events = []
+        self.states_then = {}  # by the ids of events
         self.places = {}  # what page tokens stand for
         self._last_id = 4_000_000
         self.agent = {
@@ -131,6 +133,7 @@ class FrontStandIn(StandIn):
         conversation = self.conversations[conversation_id]
         conversation["updated_at"] = max(conversation["updated_at"] or 0, stamp(at))
         self.events.append((at, self._new_id("evt"), kind, conversation_id, target))
+        self.states_then[self.events[-1][1]] = self._shown(conversation)
         return self.events[-1][1]
 
     def set_status(self, conversation_id, status, kind="archive", at=None):
@@ -263,10 +266,11 @@ class FrontStandIn(StandIn):
         return self._page_of(["events"], shown, query, self.events_page)
 
     def _shown_event(self, at, event_id, kind, conversation_id, target):
-        """Return an event; its conversation is as it is now."""
+        """Return an event; its conversation is as it is now, or as it was then."""
         inbox = {"_meta": {"type": "inboxes"}, "data": [{"id": "inb_1", "name": "Support"}]}
         shown = {"_links": {}, "id": event_id, "type": kind, "emitted_at": stamp(at), "source": inbox}
-        shown["conversation"] = self._shown(self.conversations[conversation_id])
+        now = self._shown(self.conversations[conversation_id])
+        shown["conversation"] = self.states_then[event_id] if self.are_states_of_then else now
         if target is not None:
             meta, data = target
             if self.partial_targets and meta == "message":

@@ -332,6 +332,21 @@ class TestStates:
         assert page.replies == {conversation: ()}
         assert [one.status for one in page.tickets] == [expected]
 
+    async def test_older_than_what_was_read(self, adapter, front, clock):
+        """An event with its conversation as it was then does not undo what was read since; its reply comes."""
+        front.are_states_of_then = True
+        conversation, _ = front.open_conversation(ago(clock, 900), status="assigned")
+        await know(adapter, conversation)
+        message = front.write(conversation, "There.", ago(clock, 200), inbound=False)
+        front.set_status(conversation, "archived", at=ago(clock, 60))
+        (read_now,) = await adapter.tickets([conversation])
+        pages = await read(adapter.changes(ago(clock, 600)))
+        assert [one.id for replies in told_in(pages).values() for one in replies] == [message]
+        assert [one for page in pages for one in page.tickets] == []
+        await clock.sleep(120)
+        later = await read(adapter.changes(pages[-1].cursor))
+        assert [one for page in later for one in page.tickets] == [read_now]
+
     async def test_merge(self, adapter, front, clock):
         """A merge names the conversation that is left and those that went into it, and all are read."""
         old, into = (front.open_conversation(ago(clock, 900))[0] for _ in range(2))

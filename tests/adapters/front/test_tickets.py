@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from syncd.model.communication import ThreadStatus
-from syncd.model.errors import InvalidTicketRef, TicketUnavailable, UnexpectedAnswer
+from syncd.model.errors import InvalidTicketRef, PauseSystem, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import TicketRef, Unavailability, Unavailable
 
 WEB = "https://app.frontapp.com"
@@ -218,6 +218,13 @@ class TestState:
             Unavailable("../me", Unavailability.GONE),
         ]
         assert found[3].id == stays
+
+    async def test_everything_is_forbidden(self, adapter, front):
+        """A 403 for a conversation, where the list is refused too, is about the token: no ticket is given up for it."""
+        conversation, _ = front.open_conversation()
+        front.refused_scopes = {"conversations"}
+        with pytest.raises(PauseSystem, match="scope"):
+            await adapter.tickets([conversation])
 
     @pytest.mark.parametrize("status", [403, 404])
     async def test_refusal_of_a_proxy(self, adapter, front, status):

@@ -28,6 +28,7 @@ ROWS_ON_A_PAGE = 100
 ROWS_FOUND = 200  # the most that a search returns at once
 TICKETS_AT_ONCE = 100
 ACTORS_AT_ONCE = 100
+MILLISECOND = timedelta(milliseconds=1)
 STATE_PROPERTIES = ("subject", "hs_pipeline", "hs_pipeline_stage", "hubspot_owner_id")
 
 
@@ -218,7 +219,7 @@ class HubspotApi:
         """Yield the threads with a message since an instant, oldest first.
 
         A token may come that was used already, though there is more: then the list is asked for from the time of the
-        last thread on.
+        last thread on, less a millisecond, as nothing says whether that time itself belongs to what comes after it.
 
         Raises:
             UnexpectedAnswer: that leads nowhere.
@@ -236,9 +237,10 @@ class HubspotApi:
             after = page.after
             if after in turned:
                 newest = page.records[-1].find_instant("latestMessageTimestamp") if page.records else None
-                if newest is None or newest <= begin:
+                again = newest - MILLISECOND if newest is not None else None
+                if again is None or again <= begin:
                     raise UnexpectedAnswer(f"{path} names a page that was read already as its next one")
-                begin, after, turned = newest, "", set()
+                begin, after, turned = again, "", set()
 
     async def changed_tickets(self, since: datetime) -> AsyncGenerator[Page, None]:
         """Yield the tickets modified since an instant, in the order of their ids.

@@ -5,7 +5,7 @@ docs/adapters/hubspot.md says what maps to what, and names the pages relied on.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from syncd.model.communication import Channel, ThreadStatus
@@ -82,10 +82,17 @@ class Message:
         """Tell whether it can be a ticket's first message: a person's, seen by the customer."""
         return self.reply.visibility is Visibility.PUBLIC and self.reply.author.kind is not AuthorKind.SYSTEM
 
-    def is_of(self, since: datetime | None) -> bool:
-        """Tell whether it was written or touched since an instant: an e-mail keeps its own time, but may come late."""
+    def is_worth_telling(self, since: datetime | None) -> bool:
+        """Tell whether it may be news: it is if it was written or touched since an instant, as e-mails may come late.
+
+        What is older may have come with a thread that was attached later, and costs nothing if all of it is here.
+        """
         instants = (self.reply.created_at, self.touched_at)
-        return since is None or any(at >= since for at in instants if at is not None)
+        return self.is_whole or since is None or any(at >= since for at in instants if at is not None)
+
+    def withheld(self) -> "Message":
+        """Return the message as one that nobody outside may see."""
+        return replace(self, reply=replace(self.reply, visibility=Visibility.INTERNAL))
 
 
 def parse_stages(pipelines: Iterable[Record]) -> dict[tuple[str, str], Stage]:
@@ -160,16 +167,16 @@ def find_description(ticket: Record, threads: Iterable[Record]) -> Message | Non
 
 
 def find_message(record: Record, thread_id: str, channels: Mapping[str, str]) -> Message | None:
-    """Return a message or note, or None for what is neither: events, messages that were not sent or were removed.
+    """Return a message or note, or None for an event.
 
     Only a MESSAGE is what people wrote to each other, and WELCOME_MESSAGE what the chat said by itself. A COMMENT is a
-    note, and so is everything of a type that is not known.
+    note, and so is everything of a type that is not known. What was not sent or was removed is internal, and told all
+    the same: if it vanished it would look like a failure.
     """
     kind = record.find_text("type")
-    status = record.find_record("status")
-    failed = status is not None and status.raw("statusType") == "FAILED"
-    if kind in EVENTS or failed or record.is_true("archived"):
+    if kind in EVENTS:
         return None
+    is_public = kind in {MESSAGE, WELCOME} and not _is_withdrawn(record)
     senders = record.find_records("senders")
     actor = _find_actor(record, senders)
     channel, word = _channel(record, senders, channels) if kind == MESSAGE else (Channel.OTHER, None)
@@ -178,7 +185,7 @@ def find_message(record: Record, thread_id: str, channels: Mapping[str, str]) ->
     reply = Reply(
         id=record.get_key("id"),
         author=Author(author, name if author is AuthorKind.AGENT else None),
-        visibility=Visibility.PUBLIC if kind in {MESSAGE, WELCOME} else Visibility.INTERNAL,
+        visibility=Visibility.PUBLIC if is_public else Visibility.INTERNAL,
         body=body_of(record) or Body(""),
         created_at=record.get_instant("createdAt"),
         subject=record.find_text("subject"),
@@ -188,6 +195,12 @@ def find_message(record: Record, thread_id: str, channels: Mapping[str, str]) ->
     )
     is_whole = (record.find_text("truncationStatus") or WHOLE) == WHOLE
     return Message(reply, thread_id, actor, record.find_instant("updatedAt"), is_whole)
+
+
+def _is_withdrawn(record: Record) -> bool:
+    """Tell whether a message could not be sent, or was removed."""
+    status = record.find_record("status")
+    return record.is_true("archived") or (status is not None and status.raw("statusType") == "FAILED")
 
 
 def body_of(record: Record) -> Body | None:

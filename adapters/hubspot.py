@@ -194,16 +194,17 @@ class Hubspot(Adapter[HubspotConfig]):
         """Yield the messages of all threads of a ticket, oldest first.
 
         All pages of a thread are read: there is no filter by time, and the order is nowhere promised. What is shortened
-        in the list is read as a whole: HubSpot cuts more than quotations, and quotations are cut later for all vendors.
+        in the list is read as a whole, if it may be news: HubSpot cuts more than quotations, and quotations are cut
+        later for all vendors.
         https://developers.hubspot.com/docs/api-reference/conversations-conversations-v3/guide
         """
         threads = await self._api.threads(ticket.id)
         messages = await self._descriptions(ticket.id, threads)
         if threads:
-            messages += await self._messages(ticket.id, [thread for thread in threads if not thread.is_true("spam")])
+            messages += await self._messages(ticket.id, threads)
             messages.sort(key=lambda one: one.age)
         first = next((one.reply.id for one in messages if one.opens), None)
-        wanted = [one for one in messages if one.is_of(since)]
+        wanted = [one for one in messages if one.is_worth_telling(since)]
         agents = {one.actor for one in wanted if one.reply.author.kind is AuthorKind.AGENT and one.actor}
         names = await self._names.agents(agent for agent in agents if agent.startswith("A-"))
         for one in wanted:
@@ -244,14 +245,14 @@ class Hubspot(Adapter[HubspotConfig]):
         return [] if description is None else [description]
 
     async def _messages(self, ticket_id: str, threads: Sequence[Record]) -> list[Message]:
-        """Return what is in threads, each once."""
+        """Return what is in threads, each once. What is in spam is for nobody, and told as such until it is no spam."""
         channels = await self._names.channels()
         found: dict[str, Message] = {}
-        for thread_id in dict.fromkeys(thread.get_key("id") for thread in threads):
+        for thread_id, thread in {thread.get_key("id"): thread for thread in threads}.items():
             for record in await self._api.messages(thread_id, ticket_id):
                 message = find_message(record, thread_id, channels)
                 if message is not None:
-                    found[message.reply.id] = message
+                    found[message.reply.id] = message.withheld() if thread.is_true("spam") else message
         return list(found.values())
 
     async def _whole_body(self, message: Message) -> Body:

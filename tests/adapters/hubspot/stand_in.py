@@ -55,6 +55,7 @@ class HubspotStandIn(StandIn):
         self.thread_lag = timedelta(0)
         self.stuck = False  # every page names itself as its next one
         self.stalls_at = None  # a token that comes again once, though there is more
+        self.is_after_included = True  # whether latestMessageTimestampAfter is a bound that belongs to what it bounds
         self.knows_ticket_filter = True  # off: as older versions, which ignore it
         self.search_ignores_order = False
         self.oldest_first = False
@@ -320,6 +321,7 @@ class HubspotStandIn(StandIn):
                 return error(400, "VALIDATION_ERROR", "latestMessageTimestampAfter is required")
             begin, known = datetime.fromisoformat(after), self.clock.now() - self.thread_lag
             rows = [one for one in rows if one["latest"] is not None and begin <= one["latest"] <= known]
+            rows = [one for one in rows if self.is_after_included or one["latest"] != begin]
             rows.sort(key=lambda one: one["latest"])
         elif after is not None or query.get("sort", "id") != "id":
             return error(400, "VALIDATION_ERROR", "Invalid sort")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from adapters._intercom_records import Family
+from adapters._intercom_records import CONVERSATIONS, Family
 from syncd.model.errors import PauseSystem, RetryLater, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import Unavailability, Unavailable
 from syncd.sources.adapter import Http, Refused, Response
@@ -19,6 +19,7 @@ from syncd.sources.records import Record, record_of
 VERSION = "2.14"
 PAGE_SIZE = 150  # the most that a search of conversations gives
 IDS_AT_ONCE = 50  # how many a search takes is nowhere said
+NO_ACCESS = "the token may not read conversations: give the app the permission Read conversations"
 UNAVAILABLE = {403: Unavailability.FORBIDDEN, 404: Unavailability.GONE}
 _CODE = re.compile(r"[a-z][a-z_]{2,60}", re.ASCII)
 
@@ -72,8 +73,11 @@ class IntercomApi:
 
         Raises:
             TicketUnavailable: gone or forbidden.
+            PauseSystem: no conversation may be read any more, which is no matter of this one.
         """
         response = await self._get(f"/{family.name}/{key}")
+        if response.status == 403 and family is CONVERSATIONS and not await self.may_read(family):
+            raise PauseSystem(NO_ACCESS)
         if response.status in UNAVAILABLE:
             raise TicketUnavailable(Unavailable(f"{family.prefix}{key}", UNAVAILABLE[response.status]))
         item = record_of(response)

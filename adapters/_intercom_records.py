@@ -71,6 +71,7 @@ CHANNELS: Mapping[str, Channel] = {
 OF_A_TICKET = "ticket"
 MOST_PARTS = 500  # an answer has the newest 500; older ones cannot be read
 _TAG = re.compile(r"<[^<>]*>")
+_MEDIA = re.compile(r"<(?:img|video|audio|iframe|object|embed)\b", re.IGNORECASE)
 _TICKET_ID = re.compile(r"(ticket-)?([1-9][0-9]{0,19})", re.ASCII)
 
 
@@ -293,4 +294,5 @@ def _plain(markup: str | None) -> str | None:
 
 
 def _has_content(body: str) -> bool:
-    return "<img" in body or _plain(body) is not None
+    """Tell whether there is anything in a text: a picture or a film without a word is a message, too."""
+    return _MEDIA.search(body) is not None or _plain(body) is not None

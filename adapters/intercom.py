@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from adapters._intercom_api import VERSION, Found, IntercomApi
+from adapters._intercom_api import NO_ACCESS, VERSION, Found, IntercomApi
 from adapters._intercom_feed import Changed, Marks, cursor_of, parse_marks
 from adapters._intercom_records import (
     CONVERSATIONS,
@@ -72,7 +72,6 @@ class IntercomConfig(AdapterConfig):
         return web_url.rstrip("/")
 
 
-NO_ACCESS = "the token may not read conversations: give the app the permission Read conversations"
 PAGES_WALKED = 20  # of tickets, newest first, in search of a number
 NUMBERS_KEPT = 50_000
 # An id has many digits, a ticket's number few: a short number without # would find another ticket than is meant.

@@ -174,11 +174,11 @@ class IntercomStandIn(StandIn):
             case ["admins"] if self.has_admins:
                 robot = {"type": "admin", "id": "1", "name": "Fin", "email": f"operator+{WORKSPACE}@intercom.io"}
                 return answer_json({"type": "admin.list", "admins": [self.agent, robot]})
-            case ["conversations", key]:
+            case ["conversations", key] if self.has_conversations:
                 return self._one(self.conversations, key, "conversation")
             case ["tickets", key] if self.has_tickets:
                 return self._one(self.tickets, key, "ticket")
-            case ["admins"] | ["tickets", _]:
+            case ["admins"] | ["conversations" | "tickets", _]:
                 return error(403, "token_unauthorized")
         return error(404, "not_found")
 

@@ -122,11 +122,13 @@ class TestCursor:
         assert len(ids_on(pages)) == 1
         assert ids_on(await read(adapter.changes(pages[-1].cursor))) == []
 
-    async def test_twice_in_a_second(self, adapter, intercom, clock):
-        """What changed just now may change again with the same time, and is so told again."""
-        key = intercom.open_conversation(clock.now())
+    @pytest.mark.parametrize("age", [0, 9])
+    async def test_twice_in_a_second(self, adapter, intercom, clock, age):
+        """What changed just now may change again with the same time, seconds later too, and is so told again."""
+        changed_at = ago(clock, age)
+        key = intercom.open_conversation(changed_at)
         pages = await read(adapter.changes(ago(clock, 600)))
-        intercom.add(key, "comment", "in the same second")
+        intercom.add(key, "comment", "in the same second", changed_at)
         await clock.sleep(60)
         assert ids_on(await read(adapter.changes(pages[-1].cursor))) == [key]
 

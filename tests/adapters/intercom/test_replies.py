@@ -146,6 +146,14 @@ class TestVisibility:
         intercom.add(key, "comment", None, ago(clock, 70), attachments=[{"name": "a.pdf", "url": "https://x.test"}])
         assert len(public(await read(key))) == 2
 
+    @pytest.mark.parametrize("tag", ["iframe", "video", "audio", "IMG"])
+    async def test_a_film_alone(self, read, intercom, clock, tag):
+        """A film or a recording without a word is a message, and no event."""
+        body = f'<div class="intercom-interblocks-video"><{tag} src="https://videos.test/7"></{tag}></div>'
+        key = intercom.open_conversation(ago(clock, 90), source=None)
+        intercom.add(key, "comment", body, ago(clock, 80))
+        assert public(await read(key)) == [body]
+
     async def test_redacted(self, read, intercom, clock):
         """A redacted message keeps its place and is internal, so that what waits of it is not sent."""
         key = intercom.open_conversation(ago(clock, 90))

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from syncd.model.communication import ThreadStatus
-from syncd.model.errors import InvalidTicketRef, TicketUnavailable, UnexpectedAnswer
+from syncd.model.errors import InvalidTicketRef, PauseSystem, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import TicketRef, Unavailability, Unavailable
 from tests.adapters.intercom.stand_in import WORKSPACE, state_of
 
@@ -176,6 +176,12 @@ class TestBulk:
             Unavailable("215470000999999", Unavailability.GONE),
             Unavailable("nonsense", Unavailability.GONE),
         ]
+
+    async def test_all_forbidden(self, adapter, intercom, opened):
+        """Where no conversation may be read any more, that is about the token: no ticket is given up for it."""
+        intercom.has_conversations = False
+        with pytest.raises(PauseSystem, match="Read conversations"):
+            await adapter.tickets([opened])
 
     async def test_a_proxy(self, adapter, intercom, opened):
         """A 404 that is not in Intercom's words is a failure, and no deleted conversation."""

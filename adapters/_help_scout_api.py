@@ -73,6 +73,7 @@ class HelpScoutApi:
 
         Raises:
             TicketUnavailable: gone, forbidden, or merged.
+            PauseSystem: forbidden like everything else, which is no matter of one conversation.
         """
         path = f"/conversations/{ticket_id}"
         response = await self._get(path, EMBED, expect={301, *UNAVAILABLE})
@@ -80,6 +81,8 @@ class HelpScoutApi:
             raise TicketUnavailable(Unavailable(ticket_id, Unavailability.MERGED, _moved_to(response, ticket_id)))
         if response.status in UNAVAILABLE:
             _insist_on_theirs(response)
+            if response.status == 403:
+                await self.inboxes()
             raise TicketUnavailable(Unavailable(ticket_id, UNAVAILABLE[response.status]))
         conversation = record_of(response)
         told = conversation.get_key("id")
@@ -92,15 +95,21 @@ class HelpScoutApi:
 
         Raises:
             TicketUnavailable: the conversation was merged or deleted since it was read; its threads are then 404.
+            UnexpectedAnswer: a thread went away meanwhile: all older ones moved forward, and one of them to a page that
+                was read already. It would look deleted.
         """
         path, number = f"/conversations/{ticket_id}/threads", 1
         response = await self._get(path, {"page": number}, expect=UNAVAILABLE)
         threads: list[Record] = []
         known: set[str] = set()
+        counted = 0
         while response.status not in UNAVAILABLE:
             page = _page_in(response, "threads", number)
+            if page.total < counted:
+                raise UnexpectedAnswer(f"{path} lost a thread while it was read; it has to be read again")
             if page.records and page.ids <= known:
                 raise UnexpectedAnswer(f"{path} gives the same page again and again")
+            counted = page.total
             threads += page.records
             known |= page.ids
             if number >= page.pages:

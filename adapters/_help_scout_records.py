@@ -35,7 +35,8 @@ STATUSES: Mapping[str, ThreadStatus] = {
 PUBLIC_TYPES = frozenset({"customer", "message", "chat", "beaconchat", "phone"})
 EVENT = "lineitem"
 PUBLISHED = "published"
-NOT_SENT = frozenset({"draft", "underreview", "review"})  # held back for now; they come when they are published
+DRAFT = "draft"
+NOT_SENT = frozenset({DRAFT, "underreview", "review"})  # held back for now; they come when they are published
 AUTOMATION = "workflows"
 BY_TYPE: Mapping[str, AuthorKind] = {"customer": AuthorKind.CUSTOMER, "message": AuthorKind.AGENT}
 BY_CREATOR: Mapping[str, AuthorKind] = {
@@ -77,7 +78,12 @@ def find_replies(conversation: Record) -> tuple[Reply, ...] | None:
 
 
 def parse_replies(conversation: Record, threads: Iterable[Record]) -> tuple[Reply, ...]:
-    """Return the messages and notes among the threads of a conversation, oldest first; the oldest is its first."""
+    """Return the messages and notes among the threads of a conversation, oldest first; the oldest is its first.
+
+    Of a conversation that is a draft itself nothing was sent yet, whatever its threads say.
+    """
+    if conversation.raw("state") == DRAFT:
+        return ()
     parsed = (_find_reply(thread, conversation.find_text("type") or "") for thread in threads)
     replies = sorted({reply.id: reply for reply in parsed if reply is not None}.values(), key=_age)
     return tuple(replace(reply, first_message=place == 0) for place, reply in enumerate(replies))

@@ -30,6 +30,7 @@ class HelpScoutStandIn(StandIn):
         self.stuck = False  # every page of the list is its first one
         self.repeat_threads = False
         self.has_date = True
+        self.has_plan = True  # off: the account's plan has no API any more, and everything is 403
         self.role = "owner"
         self.inboxes = {85: "Support"}
         self.conversations, self.merged, self.forbidden = {}, {}, set()
@@ -141,6 +142,8 @@ class HelpScoutStandIn(StandIn):
             return error(401, "Unauthorized")
         if request.method != "GET":
             return error(405, "Method not allowed")
+        if not self.has_plan:
+            return error(403, "Forbidden")
         return self._read(path.strip("/").split("/"), dict(request.query))
 
     def _is_one_too_many(self):

@@ -60,6 +60,41 @@ class TestOrder:
         late = help_scout.add(talk, "message", "x", clock.now() - timedelta(minutes=50))
         assert str(late) in {reply.id for reply in await read(talk, clock.now())}
 
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    async def test_deleted_while_it_is_read(self, adapter, help_scout, talk, clock, number):
+        """A thread that vanishes between two pages moves an older one to a page already read: that is a failure.
+
+        The older one would look deleted, and what waits of it would be withdrawn.
+        """
+        help_scout.embed_cap, help_scout.threads_page = 0, 3
+        for second in range(11):
+            help_scout.add(talk, "message", "x", clock.now() - timedelta(minutes=30 - second))
+        (ticket,) = await adapter.tickets([str(talk)])
+        rows, path = help_scout.conversations[talk]["rows"], f"/conversations/{talk}/threads"
+
+        def vanish_before(page):
+            """Delete the newest thread just before a page is answered."""
+            help_scout.meanwhile[path] = rows.pop if page == 0 else lambda: vanish_before(page - 1)
+
+        vanish_before(number)
+        with pytest.raises(UnexpectedAnswer, match="lost a thread"):
+            [reply async for reply in adapter.replies(ticket, None)]
+        assert len([reply async for reply in adapter.replies(ticket, None)]) == 11
+
+    async def test_written_while_it_is_read(self, adapter, help_scout, talk, clock):
+        """A thread that comes between two pages pushes the others to pages still to come: all of them are read."""
+        help_scout.embed_cap, help_scout.threads_page = 0, 3
+        ids = {row["id"] for row in help_scout.conversations[talk]["rows"]}
+        ids |= {help_scout.add(talk, "message", "x", clock.now() - timedelta(minutes=30 - at)) for at in range(8)}
+        (ticket,) = await adapter.tickets([str(talk)])
+        path = f"/conversations/{talk}/threads"
+
+        def write_before_the_second_page():
+            help_scout.meanwhile[path] = lambda: help_scout.add(talk, "customer", "new")
+
+        help_scout.meanwhile[path] = write_before_the_second_page
+        assert ids <= {int(reply.id) for reply in [reply async for reply in adapter.replies(ticket, None)]}
+
     async def test_same_page_again(self, read, help_scout, talk):
         """A list of threads that repeats its page is an error and not an endless read."""
         help_scout.embed_cap, help_scout.threads_page, help_scout.repeat_threads = 0, 1, True
@@ -111,6 +146,13 @@ class TestVisibility:
         assert str(thread) not in {reply.id for reply in await read(talk)}
         help_scout.thread(thread)["state"] = "published"
         assert str(thread) in {reply.id for reply in await read(talk)}
+
+    async def test_draft_of_a_conversation(self, read, help_scout, talk):
+        """Of a conversation that is a draft itself nothing comes until it is published."""
+        help_scout.touch(talk, state="draft")
+        assert await read(talk) == []
+        help_scout.touch(talk, state="published")
+        assert len(await read(talk)) == 1
 
     async def test_draft_without_a_time(self, read, help_scout, talk):
         """A draft or an event in which something is missing spoils nothing."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from syncd.model.communication import ThreadStatus
-from syncd.model.errors import InvalidTicketRef, TicketUnavailable, UnexpectedAnswer
+from syncd.model.errors import InvalidTicketRef, PauseSystem, TicketUnavailable, UnexpectedAnswer
 from syncd.model.ticket import TicketRef, Unavailability, Unavailable
 from tests.adapters.help_scout.stand_in import parse_stamp, stamp
 
@@ -225,6 +225,12 @@ class TestAway:
             Unavailability.GONE,
             None,
         ]
+
+    async def test_everything_is_forbidden(self, adapter, help_scout, talk):
+        """A 403 for a conversation, where the inboxes are refused too, is about us: no ticket is given up for it."""
+        help_scout.has_plan = False
+        with pytest.raises(PauseSystem, match="plan"):
+            await state_of(adapter, talk)
 
     @pytest.mark.parametrize("status", [403, 404])
     @pytest.mark.parametrize("body", ["<html>Not here</html>", '{"error": "no route"}', "{}", ""])
